@@ -1,0 +1,24 @@
+# The one program of the fleet as a static binary on an empty image, run by an
+# unprivileged user. What it does is its first argument: worker, scheduler, …
+#
+#   docker build -t waybill .
+#   docker run --rm waybill --help
+
+FROM golang:1.26.8-bookworm AS build
+WORKDIR /src
+# The modules change less often than the code: they have a layer of their own.
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /rootfs/waybill ./cmd/waybill
+# Folders that an empty image lacks. A volume that is mounted on one of them for
+# the first time takes over its owner.
+RUN mkdir -p /rootfs/var/lib/waybill /rootfs/tmp
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build --chown=65532:65532 /rootfs/ /
+USER 65532:65532
+# /metrics and /healthz of a worker, pages and API of the scheduler.
+EXPOSE 9100 8080
+ENTRYPOINT ["/waybill"]

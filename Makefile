@@ -1,0 +1,83 @@
+# What a developer runs; `make` alone lists it. The checks of a change are all
+# of them in one: bash .ci/run
+#
+# Needed: Go, git, gcc (for the race detector), make. Programs that only tests
+# and checks use are pinned in the modules below tools/ and built once into
+# .tools/bin; Redis comes from the operating system's packages.
+
+.DEFAULT_GOAL := help
+BIN := .tools/bin
+SERVERS := $(BIN)/versitygw $(BIN)/toxiproxy-server
+
+##@ Every day
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the one program, static, as bin/waybill
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/waybill ./cmd/waybill
+
+.PHONY: sandbox
+sandbox: ## run the whole system on this machine; ARGS='--once --dir OUT' passes flags
+	go run ./cmd/sandbox $(ARGS)
+
+.PHONY: test
+test: redis $(SERVERS) ## run every test with the race detector, on real servers
+	go -C tools/compose test -count=1 ./...
+	go test -race ./...
+
+.PHONY: bench
+bench: ## run the benchmarks; PKG=./formats one package's
+	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
+
+##@ Checks
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## lint, and prove that the import rules bite
+	$(BIN)/golangci-lint run ./...
+	cd tools/compose && ../../$(BIN)/golangci-lint run --config ../../.golangci.yml --disable depguard
+	cd tools/lint && ../../$(BIN)/golangci-lint run --config ../../.golangci.yml --disable depguard
+	go -C tools/lint test -count=1 ./...
+
+.PHONY: vet
+vet: ## go vet, and whether go.mod and go.sum say what is used
+	go vet ./...
+	go mod tidy -diff
+	go -C tools/compose vet ./...
+	go -C tools/lint vet ./...
+
+.PHONY: vuln
+vuln: $(BIN)/govulncheck ## look for known vulnerabilities; ends with 75 where their database cannot be reached
+	tools/vulnerabilities.sh
+
+##@ What the checks need
+
+.PHONY: tools
+tools: $(SERVERS) $(BIN)/golangci-lint $(BIN)/govulncheck ## build the pinned programs into .tools/bin
+
+.PHONY: redis
+redis: ## install Debian's redis-server where it is missing and that is possible
+	@tools/redis.sh
+
+# $(call build-tool,module's folder,package) builds a pinned program. It is
+# built again when its module's pins change.
+define build-tool
+@echo "building $@ from $(1)/go.mod; the first time takes a minute or two"
+@mkdir -p $(BIN)
+@go -C $(1) build -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ $(2)
+@touch $@
+endef
+
+$(BIN)/versitygw: tools/go.mod tools/go.sum
+	$(call build-tool,tools,github.com/versity/versitygw/cmd/versitygw)
+
+$(BIN)/toxiproxy-server: tools/go.mod tools/go.sum
+	$(call build-tool,tools,github.com/Shopify/toxiproxy/v2/cmd/server)
+
+$(BIN)/govulncheck: tools/go.mod tools/go.sum
+	$(call build-tool,tools,golang.org/x/vuln/cmd/govulncheck)
+
+$(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	$(call build-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)

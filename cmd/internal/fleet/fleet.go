@@ -1,0 +1,160 @@
+// Package fleet wires the processes of a fleet from its configuration: the one
+// place where every part meets. The program and the sandbox both use it, so
+// that what the sandbox shows is what the fleet runs.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/formats"
+	"github.com/waybillhq/waybill/handlers"
+	"github.com/waybillhq/waybill/internal/config"
+	"github.com/waybillhq/waybill/internal/connectors"
+	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/internal/secrets"
+	"github.com/waybillhq/waybill/internal/source"
+	"github.com/waybillhq/waybill/monitoring"
+	"github.com/waybillhq/waybill/scheduler"
+	"github.com/waybillhq/waybill/storage"
+	"github.com/waybillhq/waybill/tasks"
+	"github.com/waybillhq/waybill/worker"
+)
+
+// Fleet is what the processes of one fleet share.
+type Fleet struct {
+	Config     config.Config
+	Redis      redis.UniversalClient
+	Ledger     *ledger.Ledger
+	Connectors *connectors.Registry
+	Registry   *prometheus.Registry
+	Log        *slog.Logger
+
+	secrets *secrets.Resolver
+	metrics *monitoring.Metrics
+	memory  *storage.PartMemory
+
+	mu     sync.Mutex
+	stores map[string]storage.Store
+}
+
+// uploadParts bounds the memory of all S3 uploads of a process: 64 parts of 8 MiB.
+const uploadParts = 64
+
+// Open connects to what the configuration names. poolSize is the number of
+// connections to Redis.
+func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int) (*Fleet, error) {
+	f := &Fleet{Config: cfg, Log: log, Registry: prometheus.NewRegistry(), secrets: secrets.NewResolver(),
+		memory: storage.NewPartMemory(uploadParts), stores: map[string]storage.Store{}}
+	var err error
+	if f.Redis, err = cfg.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
+		return nil, err
+	}
+	bucket, err := f.open(ctx, cfg.Bucket.URL, cfg.Bucket.S3)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("our own bucket: %w", err), f.Redis.Close())
+	}
+	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{Lease: cfg.Times.Lease, Log: log})
+	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
+	f.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
+	return f, nil
+}
+
+// Close closes what Open and the stores opened.
+func (f *Fleet) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	errs := []error{f.Redis.Close()}
+	for _, s := range f.stores {
+		if c, ok := s.(io.Closer); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ConnectorRules are what this version can deliver to.
+func ConnectorRules() connectors.Rules {
+	rules := connectors.Rules{
+		CheckURL:  func(url string) error { _, err := storage.ParseURL(url); return err },
+		CheckPath: func(path string) error { _, err := storage.ParsePath(path); return err },
+	}
+	for _, f := range formats.All() {
+		rules.Formats = append(rules.Formats, string(f))
+	}
+	return rules
+}
+
+func metricTasks() []monitoring.Task {
+	var list []monitoring.Task
+	for _, d := range tasks.All() {
+		list = append(list, monitoring.Task{Name: d.Name, Stages: d.Stages})
+	}
+	return list
+}
+
+// Worker returns a worker over the given queues.
+func (f *Fleet) Worker(queues map[string]int) (*worker.Worker, error) {
+	return worker.New(f.Redis, worker.Config{
+		Queues: queues, Routes: f.handlers().Routes(), Stall: f.Config.Times.Stall, Metrics: f.metrics, Log: f.Log})
+}
+
+func (f *Fleet) handlers() *handlers.Handlers {
+	sources := f.sources()
+	return &handlers.Handlers{
+		Ledger:    f.Ledger,
+		Connector: f.Connectors.Get,
+		Store:     f.Store,
+		Source: func(ctx context.Context, team string, s waybill.Source, pin string) (handlers.Records, error) {
+			return sources.Open(ctx, team, s, pin)
+		},
+		Brand:   f.Config.Brand,
+		Limits:  handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
+		Metrics: f.metrics,
+		Log:     f.Log,
+	}
+}
+
+func (f *Fleet) sources() source.Opener {
+	return source.Opener{
+		FileRoot: f.Config.Sources.FileRoot, Allow: f.Config.Sources.Allow,
+		Bucket: func(ctx context.Context, bucket string) (storage.Store, error) {
+			return f.open(ctx, "s3://"+bucket, f.Config.Sources.S3)
+		},
+		Expansion: f.Config.Limits.Expansion, ExpansionFloor: int64(f.Config.Limits.ExpansionFloor),
+	}
+}
+
+// Scheduler returns a scheduler.
+func (f *Fleet) Scheduler() *scheduler.Scheduler {
+	return scheduler.New(scheduler.Config{
+		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Log: f.Log,
+		Inspector: asynq.NewInspectorFromRedisClient(f.Redis)})
+}
+
+func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {
+	all, err := f.Connectors.List(ctx, team)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]scheduler.Subscriber, len(all))
+	for i, c := range all {
+		limit := c.MaxInFlight
+		if limit == 0 {
+			limit = f.Config.Limits.MaxInFlight
+		}
+		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, MaxInFlight: limit, Wants: c.Subscribes}
+	}
+	return list, nil
+}

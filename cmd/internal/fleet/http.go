@@ -1,0 +1,58 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/waybillhq/waybill/monitoring"
+	"github.com/waybillhq/waybill/tasks"
+)
+
+// QueueViewPath is where the scheduler shows the queues.
+const QueueViewPath = "/queues"
+
+// Mux serves what every process of the fleet serves: /metrics and /healthz.
+func (f *Fleet) Mux() *http.ServeMux {
+	health := monitoring.NewHealth(2*time.Second, f.Log)
+	health.Add("redis", func(ctx context.Context) error { return f.Redis.Ping(ctx).Err() })
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", health)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(f.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	return mux
+}
+
+// SchedulerMux adds the figures and the view of the queues.
+func (f *Fleet) SchedulerMux() *http.ServeMux {
+	f.Registry.MustRegister(monitoring.NewQueueCollector(f.Redis, tasks.QueueNames()))
+	mux := f.Mux()
+	mux.Handle(QueueViewPath+"/", monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath))
+	mux.Handle("GET /{$}", http.RedirectHandler(QueueViewPath+"/", http.StatusFound))
+	return mux
+}
+
+// Serve serves handler on addr until ctx ends. It returns once it listens.
+func Serve(ctx context.Context, addr string, handler http.Handler) (listening net.Addr, stopped func() error, err error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	stopped = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if serveErr := <-done; !errors.Is(serveErr, http.ErrServerClosed) {
+			err = errors.Join(err, serveErr)
+		}
+		return err
+	}
+	return l.Addr(), stopped, nil
+}

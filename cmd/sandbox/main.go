@@ -1,0 +1,107 @@
+// Command sandbox runs the whole system on one machine, in one process: Redis
+// in memory, a folder as the customer's bucket, a scheduler, a worker and the
+// queue view. It delivers the bundled runs, prints what arrived where, and
+// stays until Ctrl-C.
+//
+//	go run ./cmd/sandbox --once --dir OUT
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/waybillhq/waybill/cmd/internal/fleet"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	once    bool
+	dir     string
+	runFile string
+	listen  string
+	verbose bool
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.once, "once", false, "exit when everything is delivered: 0 if every delivery is complete")
+	flags.StringVar(&o.dir, "dir", "", "keep the output here: DIR/bucket is the customer's, DIR/own is ours (default: a temporary folder)")
+	flags.StringVar(&o.runFile, "f", "", "deliver this run (run.json) as well")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the queue view; another port is taken if this one is in use")
+	flags.BoolVar(&o.verbose, "v", false, "show what the scheduler and the worker log")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("%q is not a flag; see -h", flags.Arg(0))
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "waybill-sandbox-"); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+	}
+	if o.dir, err = filepath.Abs(o.dir); err != nil {
+		return fmt.Errorf("--dir: %w", err)
+	}
+	runs, err := unpackRuns(filepath.Join(o.dir, "runs"), o.runFile)
+	if err != nil {
+		return err
+	}
+	s, err := start(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	deliveries, err := s.deliver(ctx, runs)
+	if err != nil {
+		return err
+	}
+	incomplete := s.report(stdout, deliveries)
+	if !o.once {
+		fmt.Fprintf(stdout, "\nQueues   http://%s%s/   Metrics  http://%s/metrics\nCtrl-C ends the sandbox.\n", s.addr, fleet.QueueViewPath, s.addr)
+		<-ctx.Done()
+		return nil
+	}
+	if incomplete > 0 {
+		return fmt.Errorf("%d of %d deliveries are not complete", incomplete, len(deliveries))
+	}
+	return nil
+}
+
+// freeOr returns addr, or a free port of its host if addr is in use.
+func freeOr(ctx context.Context, addr string) string {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		host, _, _ := net.SplitHostPort(addr)
+		return net.JoinHostPort(host, "0")
+	}
+	_ = l.Close() // it is opened again for the server
+	return addr
+}

@@ -1,0 +1,112 @@
+// Command waybill is the one program of a fleet: its workers, its scheduler,
+// and the commands of producers and operators.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/cmd/internal/fleet"
+	"github.com/waybillhq/waybill/internal/config"
+	"github.com/waybillhq/waybill/monitoring"
+)
+
+func main() {
+	ctx, force, stop := signals()
+	defer stop()
+	if err := root(force).ExecuteContext(ctx); err != nil {
+		printError(err)
+		os.Exit(1)
+	}
+}
+
+// signals returns a context that ends with the first signal to stop, and one
+// that ends with the second.
+func signals() (first, second context.Context, stop func()) {
+	first, cancelFirst := context.WithCancel(context.Background())
+	second, cancelSecond := context.WithCancel(context.Background())
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-c
+		cancelFirst()
+		<-c
+		cancelSecond()
+	}()
+	return first, second, func() { signal.Stop(c); cancelFirst(); cancelSecond() }
+}
+
+// program is what every command shares.
+type program struct {
+	configFile string
+	force      context.Context // ends with the second signal
+}
+
+func root(force context.Context) *cobra.Command {
+	p := &program{force: force}
+	cmd := &cobra.Command{
+		Use:           "waybill",
+		Short:         "Delivers the results of finished workflow runs to where customers read data",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	cmd.PersistentFlags().StringVar(&p.configFile, "config", os.Getenv("WAYBILL_CONFIG"), "the fleet's configuration (default: waybill.yaml, if there is one)")
+	cmd.AddCommand(p.worker(), p.scheduler(), p.run(), p.connector(), p.delivery(), p.convert(), p.health())
+	return cmd
+}
+
+// open connects to the fleet.
+func (p *program) open(cmd *cobra.Command, poolSize int, needs ...config.Need) (*fleet.Fleet, error) {
+	file := p.configFile
+	if file == "" {
+		if _, err := os.Stat("waybill.yaml"); err == nil {
+			file = "waybill.yaml"
+		}
+	}
+	cfg, err := config.Load(file, os.LookupEnv, needs...)
+	if err != nil {
+		return nil, err
+	}
+	log, err := monitoring.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return nil, err
+	}
+	slog.SetDefault(log)
+	return fleet.Open(cmd.Context(), cfg, log, poolSize)
+}
+
+// with runs a short command on the fleet.
+func (p *program) with(run func(cmd *cobra.Command, f *fleet.Fleet, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) (err error) {
+		f, err := p.open(cmd, 8)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		return run(cmd, f, args)
+	}
+}
+
+// printError shows what went wrong to a person: every problem on its own line,
+// and of a failure the sentence that says what to do.
+func printError(err error) {
+	if problems, ok := errors.AsType[waybill.Problems](err); ok {
+		fmt.Fprintln(os.Stderr, "waybill: there is something to mend:")
+		for _, p := range problems {
+			fmt.Fprintf(os.Stderr, "  %s: %s\n", p.Field, p.Message)
+		}
+		return
+	}
+	fmt.Fprintln(os.Stderr, "waybill:", err)
+	if f, ok := errors.AsType[*waybill.Failure](err); ok {
+		fmt.Fprintln(os.Stderr, f.Action)
+	}
+}

@@ -1,0 +1,12 @@
+package waybill
+
+import "errors"
+
+// What keeps things answers with these, so that who asks need not know what
+// keeps them.
+var (
+	// ErrNotFound means: there is no such thing.
+	ErrNotFound = errors.New("not found")
+	// ErrIDUsed means: the id belongs to another team, or to something deleted.
+	ErrIDUsed = errors.New("the id is or was in use; ids are never used again")
+)

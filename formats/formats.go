@@ -1,0 +1,139 @@
+// Package formats turns records into files: JSON records of a run, read once,
+// become Parquet, JSONL, CSV and the platform's JSON envelope in one pass,
+// with bounded memory and in the records' order. The same input gives the same
+// bytes, however many cores take part.
+package formats
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/waybillhq/waybill"
+)
+
+// Format is an output format.
+type Format string
+
+// The output formats.
+const (
+	Parquet Format = "parquet"
+	JSONL   Format = "jsonl"
+	CSV     Format = "csv"
+	JSON    Format = "json" // the platform's envelope: {"workflowId",…,"data":[…]}
+)
+
+// All lists the formats.
+func All() []Format { return []Format{Parquet, JSONL, CSV, JSON} }
+
+// FileName is the name of the one file that a run becomes in this format.
+func (f Format) FileName() string { return "data." + string(f) }
+
+// ContentType is the media type of the format's files.
+func (f Format) ContentType() string {
+	switch f {
+	case Parquet:
+		return "application/vnd.apache.parquet"
+	case JSONL:
+		return "application/x-ndjson"
+	case CSV:
+		return "text/csv; charset=utf-8"
+	default:
+		return "application/json"
+	}
+}
+
+// Options say what is converted and within which limits. Zero values take the
+// documented defaults; limits beyond 1 GiB and 10,000 levels are cut to these.
+type Options struct {
+	Schema         waybill.Schema
+	Framing        string   // how records stand in the input: jsonl, array, envelope; empty: detected
+	CPUs           int      // parse workers; default: the cores of the process
+	MaxRecordBytes int      // a larger record is quarantined; default 64 MiB
+	MaxDepth       int      // a deeper record is quarantined; default 128
+	Envelope       Envelope // header of the JSON format
+
+	rowGroupRows int64 // rows of a Parquet row group, for tests
+}
+
+// Envelope is what the JSON format says of the run before its records.
+type Envelope struct {
+	WorkflowID string
+	RunID      string
+	ExecutedAt time.Time
+}
+
+// Limits on what a conversion remembers; everything is counted.
+const (
+	maxFailedCasts  = 100
+	maxQuarantined  = 1000
+	maxUnknownNames = 100
+	maxNameBytes    = 128 // of an unknown field's name
+
+	// Unknown fields beyond this many in one record are counted, not named.
+	maxNamesOfRecord = 4096
+)
+
+func (o Options) withDefaults() Options {
+	o.CPUs = cmp.Or(max(o.CPUs, 0), runtime.GOMAXPROCS(0))
+	o.MaxRecordBytes = min(cmp.Or(max(o.MaxRecordBytes, 0), 64<<20), 1<<30)
+	o.MaxDepth = min(cmp.Or(max(o.MaxDepth, 0), 128), deepest)
+	return o
+}
+
+func (o Options) validate() error {
+	if !slices.Contains([]string{"", framingLines, framingArray, framingEnvelope}, o.Framing) {
+		return fmt.Errorf("%q is not a framing; use jsonl, array or envelope, or leave it out", o.Framing)
+	}
+	if p := o.Schema.Validate(); len(p) > 0 {
+		return fmt.Errorf("schema: %w", p)
+	}
+	return nil
+}
+
+// InputError is a fault of the reader that records came from, or of what it
+// gave as a whole (not a list of records at all). A malformed record is no
+// InputError: it is quarantined.
+type InputError struct{ Err error }
+
+func (e *InputError) Error() string { return "read records: " + e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }
+
+// OutputError is a fault of a writer that a format went to.
+type OutputError struct {
+	Format Format
+	Err    error
+}
+
+func (e *OutputError) Error() string { return fmt.Sprintf("write %s: %v", e.Format, e.Err) }
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// Convert reads records from r and writes each wanted format to its writer, in
+// one pass. It returns when every byte is written, or at the first fault: an
+// [*InputError], an [*OutputError], or the context's error. What was written
+// before a fault is of no use. Convert closes nothing.
+//
+// Writers are called from goroutines of their own and may block: a slow one
+// slows the others. When a fault ends the conversion, Convert waits a second
+// at most for a Read or Write that is still blocked; closing the pipe behind
+// it ends that call, and no other is made.
+func Convert(ctx context.Context, r io.Reader, outputs map[Format]io.Writer, opts Options) (waybill.Conversion, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return waybill.Conversion{}, err
+	}
+	for f, w := range outputs {
+		if !slices.Contains(All(), f) {
+			return waybill.Conversion{}, fmt.Errorf("%q is not an output format; use parquet, jsonl, csv or json", string(f))
+		}
+		if w == nil {
+			return waybill.Conversion{}, &OutputError{f, errors.New("it has no writer")}
+		}
+	}
+	return convert(ctx, r, outputs, opts)
+}

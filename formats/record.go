@@ -1,0 +1,145 @@
+package formats
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// parser reads records of a schema into tokens. One parse worker owns it.
+type parser struct {
+	scanner
+	layout *layout
+	tokens []token // of the record under way, by position in layout.keys
+
+	// next[i] is the key that came after key i last time, which is nearly
+	// always the one that comes after it now; next[len(keys)] is the first of
+	// a record, next[len(keys)+1] the one after an unknown key.
+	next []int
+
+	duplicates int64
+	unknown    int64
+	names      []nameAt // of unknown keys, within the record
+}
+
+func newParser(l *layout, maxDepth int) *parser {
+	p := &parser{layout: l, tokens: make([]token, len(l.keys)), next: make([]int, len(l.keys)+2)}
+	p.maxDepth = maxDepth
+	for i := range p.next {
+		p.next[i] = noKey
+	}
+	return p
+}
+
+const noKey = -1
+
+// record reads one record. Of a key given twice the last value counts.
+func (p *parser) record(b []byte, utf8Known bool) fault {
+	if !utf8Known && !utf8.Valid(b) {
+		return faultUTF8
+	}
+	clear(p.tokens)
+	p.duplicates, p.unknown, p.names = 0, 0, p.names[:0]
+	if len(b) == 0 {
+		return faultMissing
+	}
+	if b[0] != '{' {
+		return p.notAnObject(b)
+	}
+	end, f := p.members(b)
+	if f == faultNone && end != len(b) {
+		return faultTrailing
+	}
+	return f
+}
+
+func (p *parser) notAnObject(b []byte) fault {
+	t, f := p.value(b, 0, 0)
+	switch {
+	case f != faultNone:
+		return f
+	case int(t.end) != len(b):
+		return faultTrailing
+	}
+	return faultNotObject
+}
+
+// members reads a record's members and returns the index behind its end.
+func (p *parser) members(b []byte) (end int, f fault) {
+	previous := len(p.layout.keys)
+	i := skipSpace(b, 1)
+	if i < len(b) && b[i] == '}' {
+		return i + 1, faultNone
+	}
+	for {
+		if i, previous, f = p.member(b, i, previous); f != faultNone {
+			return 0, f
+		}
+		switch i = skipSpace(b, i); {
+		case i >= len(b):
+			return 0, faultTruncated
+		case b[i] == '}':
+			return i + 1, faultNone
+		case b[i] != ',':
+			return 0, faultSyntax
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+// member reads a key and its value. It returns the index behind the value and
+// the key's place in next.
+func (p *parser) member(b []byte, i, previous int) (end, place int, f fault) {
+	if i >= len(b) {
+		return 0, 0, faultTruncated
+	}
+	if b[i] != '"' {
+		return 0, 0, faultSyntax
+	}
+	k := p.next[previous]
+	if k >= 0 && bytes.HasPrefix(b[i:], p.layout.keys[k]) {
+		i += len(p.layout.keys[k])
+	} else if i, k, f = p.lookUp(b, i); f != faultNone {
+		return 0, 0, f
+	} else {
+		p.next[previous] = k
+	}
+	i = skipSpace(b, i)
+	if i >= len(b) {
+		return 0, 0, faultTruncated
+	}
+	if b[i] != ':' {
+		return 0, 0, faultSyntax
+	}
+	t, f := p.value(b, skipSpace(b, i+1), 1)
+	if f != faultNone {
+		return 0, 0, f
+	}
+	if k < 0 {
+		return int(t.end), len(p.layout.keys) + 1, faultNone
+	}
+	if p.tokens[k].kind != absent {
+		p.duplicates++
+	}
+	p.tokens[k] = t
+	return int(t.end), k, faultNone
+}
+
+// lookUp reads a key that was not predicted.
+func (p *parser) lookUp(b []byte, i int) (end, key int, f fault) {
+	end, escaped, f := stringEnd(b, i+1)
+	if f != faultNone {
+		return 0, noKey, f
+	}
+	name := b[i+1 : end-1]
+	if escaped {
+		name = appendUnescaped(nil, name)
+	}
+	if k, ok := p.layout.index[string(name)]; ok {
+		return end, k, faultNone
+	}
+	p.unknown++
+	if len(p.names) < maxNamesOfRecord {
+		p.names = append(p.names, nameAt{uint32(i + 1), uint32(end - 1), escaped})
+	}
+	return end, noKey, faultNone
+}

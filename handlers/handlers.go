@@ -1,0 +1,51 @@
+// Package handlers does the work of each task type, one file a type: a
+// delivery as the story of its steps. A step is done once; a second attempt
+// starts where the first stopped; the step's name is its failure's stage.
+package handlers
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/connectors"
+	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/monitoring"
+	"github.com/waybillhq/waybill/storage"
+	"github.com/waybillhq/waybill/tasks"
+)
+
+// Records are a run's records, as plain bytes.
+type Records interface {
+	io.ReadCloser
+	ETag() string // version of the source; empty where it has none
+}
+
+// Handlers holds what handlers need. Every field but Metrics is required.
+type Handlers struct {
+	Ledger    *ledger.Ledger
+	Connector func(ctx context.Context, id string) (connectors.Connector, error)
+	// Store opens a storage connector's bucket or folder.
+	Store func(ctx context.Context, c connectors.Connector) (storage.Store, error)
+	// Source opens a run's records. A source that is not the pinned one is refused.
+	Source  func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
+	Brand   string
+	Limits  Limits
+	Metrics *monitoring.Metrics
+	Log     *slog.Logger
+}
+
+// Limits bound one record; zero values take the converter's defaults.
+type Limits struct {
+	RecordBytes int
+	Depth       int
+	CPUs        int // cores that one conversion may use
+}
+
+// Routes binds every handler to its task type.
+func (h *Handlers) Routes() []tasks.Route {
+	return []tasks.Route{
+		tasks.Handle(tasks.ExportPush, h.ExportPush),
+	}
+}

@@ -1,0 +1,183 @@
+// Package config reads the fleet's configuration: defaults, then one strict
+// YAML file, then WAYBILL_… variables, then a validation that reports every
+// problem at once, each with its place and its path.
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/secrets"
+)
+
+// Config is the fleet's configuration, the content of waybill.yaml. The yaml
+// tag is a setting's key, the help tag its line in the README.
+type Config struct {
+	Brand   string  `yaml:"brand" help:"the provider's name in paths, object metadata and system columns"`
+	Redis   Redis   `yaml:"redis"`
+	Bucket  Bucket  `yaml:"bucket"`
+	Sources Sources `yaml:"sources"`
+	Limits  Limits  `yaml:"limits"`
+	Times   Times   `yaml:"times"`
+	Log     Log     `yaml:"log"`
+}
+
+// Redis says where the ledger and the queue are: one server by URL, or a
+// Sentinel's master, or a Cluster.
+type Redis struct {
+	URL      string      `yaml:"url" help:"redis://[user@]host:port/db, or rediss:// for TLS; redis://127.0.0.1:6379/0 if neither sentinel nor cluster is given"`
+	Username string      `yaml:"username" help:"ACL user, where there is no URL"`
+	Password secrets.Ref `yaml:"password" help:"reference to the password"`
+	Sentinel Sentinel    `yaml:"sentinel"`
+	Cluster  Cluster     `yaml:"cluster"`
+	TLS      TLS         `yaml:"tls"`
+}
+
+// Sentinel names a master that Redis Sentinels know.
+type Sentinel struct {
+	Master   string      `yaml:"master" help:"name of the master"`
+	Addrs    []string    `yaml:"addrs" help:"host:port of each Sentinel"`
+	DB       int         `yaml:"db" help:"database number at the master"`
+	Username string      `yaml:"username" help:"ACL user at the Sentinels"`
+	Password secrets.Ref `yaml:"password" help:"reference to the Sentinels' password"`
+}
+
+// Cluster names nodes of a Redis Cluster.
+type Cluster struct {
+	Addrs []string `yaml:"addrs" help:"host:port of some nodes"`
+}
+
+// TLS says how connections to Redis are encrypted.
+type TLS struct {
+	Enabled bool   `yaml:"enabled" help:"encrypt connections to sentinel and cluster; with a URL write rediss://"`
+	CA      string `yaml:"ca" help:"file with the certificates to trust; the system's if left out"`
+}
+
+// S3 says how a bucket is reached. Without keys the ambient credentials of the
+// process are used: role, instance profile, AWS_… variables.
+type S3 struct {
+	Region          string      `yaml:"region" help:"region of the bucket"`
+	Endpoint        string      `yaml:"endpoint" help:"https://… of a store that is not AWS"`
+	PathStyle       bool        `yaml:"pathStyle" help:"put the bucket's name into the path of the endpoint"`
+	AccessKeyID     secrets.Ref `yaml:"accessKeyId" help:"reference to the access key id; left out: the process's own credentials"`
+	SecretAccessKey secrets.Ref `yaml:"secretAccessKey" help:"reference to the secret access key"`
+}
+
+// Bucket is our own bucket: receipts and mirrors.
+type Bucket struct {
+	URL string `yaml:"url" help:"our own bucket: s3://bucket/prefix or file:///folder"`
+	S3
+}
+
+// Sources says where the records of runs may be read from.
+type Sources struct {
+	Allow    []string `yaml:"allow" help:"prefixes that runs may name, each with {teamId} and a slash at the end, e.g. s3://runs/{teamId}/"`
+	FileRoot string   `yaml:"fileRoot" help:"folder that file:/// sources must lie in; none: no such sources"`
+	S3       S3       `yaml:"s3"`
+}
+
+// Limits bound what one run, record or connector may take.
+type Limits struct {
+	MaxInFlight    int   `yaml:"maxInFlight" help:"deliveries of one connector under way at once, where the connector does not say"`
+	LargestRecord  Bytes `yaml:"largestRecord" help:"a larger record is quarantined"`
+	Nesting        int   `yaml:"nesting" help:"a deeper record is quarantined"`
+	Expansion      int   `yaml:"expansion" help:"a compressed source may become this many times larger"`
+	ExpansionFloor Bytes `yaml:"expansionFloor" help:"what a compressed source may always become"`
+}
+
+// Times are the intervals of the machinery.
+type Times struct {
+	Lease time.Duration `yaml:"lease" help:"how long a worker holds a delivery without a sign of life; renewed every third"`
+	Sweep time.Duration `yaml:"sweep" help:"how often each scheduler looks for what a crash left"`
+	Stall time.Duration `yaml:"stall" help:"a step without progress is cancelled after this"`
+}
+
+// Log says what the log holds and how it is written.
+type Log struct {
+	Level  string `yaml:"level" help:"debug, info, warn or error"`
+	Format string `yaml:"format" help:"json or text"`
+}
+
+// Default returns the documented defaults.
+func Default() Config {
+	return Config{
+		Brand:  "kadoa",
+		Limits: Limits{MaxInFlight: 4, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
+		Times:  Times{Lease: 15 * time.Second, Sweep: 5 * time.Second, Stall: 5 * time.Minute},
+		Log:    Log{Level: "info", Format: "json"},
+	}
+}
+
+// Load reads the configuration: the defaults, over them the file at path (none
+// if path is empty), over it the environment that lookup knows, usually
+// [os.LookupEnv]. Needs are sections that the caller cannot do without. The
+// error is a [waybill.Problems] that names every problem.
+func Load(path string, lookup func(string) (string, bool), needs ...Need) (Config, error) {
+	c := Default()
+	p := &places{}
+	problems, err := p.decodeFile(path, &c)
+	if err != nil {
+		return c, err
+	}
+	problems = append(problems, p.override(&c, lookup)...)
+	// What could not be decoded still has its default: validating it as well
+	// tells the author everything in one go.
+	return c, Merge(problems, locate(c.Validate(needs...), p.where)).Err()
+}
+
+// places knows where each setting came from.
+type places struct {
+	doc  *Document
+	vars map[string]string // path → variable
+}
+
+func (p *places) decodeFile(path string, c *Config) (waybill.Problems, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	name := filepath.Base(path)
+	docs, err := ParseYAML(name, text)
+	if err != nil {
+		return nil, err
+	}
+	if len(docs) > 1 {
+		return nil, waybill.Problems{{Field: name, Message: "holds several YAML documents; the configuration is one"}}
+	}
+	if len(docs) == 0 {
+		return nil, nil
+	}
+	p.doc = docs[0]
+	return p.doc.Decode(c), nil
+}
+
+func (p *places) where(path string) string {
+	for above := path; above != ""; above = parent(above) {
+		if name, ok := p.vars[above]; ok {
+			return name
+		}
+	}
+	if p.doc == nil {
+		return ""
+	}
+	return p.doc.place(path)
+}
+
+// Merge adds the problems that a validation found to those of the decoding,
+// but for fields that could not be decoded in the first place.
+func Merge(decoding, validation waybill.Problems) waybill.Problems {
+	all := slices.Clone(decoding)
+	for _, p := range validation {
+		if !slices.ContainsFunc(decoding, func(q waybill.Problem) bool { return q.Field == p.Field }) {
+			all = append(all, p)
+		}
+	}
+	return all
+}

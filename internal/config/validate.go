@@ -1,0 +1,206 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waybillhq/waybill"
+)
+
+// Need is a section that a command cannot do without.
+type Need string
+
+// The needs. Redis is always there, for it has a default.
+const (
+	NeedBucket Need = "bucket" // our own bucket
+)
+
+var brandName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
+
+// Validate returns everything wrong with the configuration.
+func (c Config) Validate(needs ...Need) waybill.Problems {
+	var p waybill.Problems
+	if !brandName.MatchString(c.Brand) {
+		p.Addf("brand", "%s is not a brand; use a lower-case letter, then letters and digits, at most 32", quoteShort(c.Brand))
+	}
+	p.Add("redis", c.Redis.validate())
+	p.Add("bucket", c.Bucket.validate(slices.Contains(needs, NeedBucket)))
+	p.Add("sources", c.Sources.validate())
+	p.Add("limits", c.Limits.validate())
+	p.Add("times", c.Times.validate())
+	p.Add("log", c.Log.validate())
+	return p
+}
+
+func (r Redis) validate() (p waybill.Problems) {
+	sentinel := r.Sentinel.Master != "" || len(r.Sentinel.Addrs) > 0
+	cluster := len(r.Cluster.Addrs) > 0
+	switch {
+	case sentinel && cluster:
+		p.Addf("cluster", "stands beside sentinel; give one of url, sentinel, cluster")
+	case r.URL != "" && (sentinel || cluster):
+		p.Addf("url", "stands beside sentinel or cluster; give one of url, sentinel, cluster")
+	case sentinel:
+		p.Add("sentinel", r.Sentinel.validate())
+	case cluster:
+		p.Add("cluster", checkAddrs(r.Cluster.Addrs))
+	default:
+		p.Add("", r.validateURL())
+	}
+	if r.TLS.CA != "" && !filepath.IsAbs(r.TLS.CA) {
+		p.Addf("tls.ca", "%s is not an absolute path", quoteShort(r.TLS.CA))
+	}
+	return p
+}
+
+// validateURL repeats nothing of the URL: it may hold a password.
+func (r Redis) validateURL() (p waybill.Problems) {
+	u, err := parseRedisURL(r.URL)
+	if err != nil {
+		p.Addf("url", "%s", err)
+		return p
+	}
+	if u.username != "" && r.Username != "" {
+		p.Addf("username", "stands beside a user in url; give it once")
+	}
+	if r.TLS.Enabled && !u.tls {
+		p.Addf("tls.enabled", "contradicts the redis:// of url; write rediss://")
+	}
+	if r.TLS.CA != "" && !u.tls {
+		p.Addf("tls.ca", "is of no use with redis://; write rediss://")
+	}
+	return p
+}
+
+func (s Sentinel) validate() (p waybill.Problems) {
+	if s.Master == "" {
+		p.Addf("master", "is missing; give the name by which the Sentinels know the master")
+	}
+	if s.DB < 0 {
+		p.Addf("db", "%d is negative", s.DB)
+	}
+	if len(s.Addrs) == 0 {
+		p.Addf("addrs", "is empty; give host:port of each Sentinel")
+	}
+	p.Add("", checkAddrs(s.Addrs))
+	return p
+}
+
+func checkAddrs(addrs []string) (p waybill.Problems) {
+	for i, addr := range addrs {
+		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
+			p.Addf(element("addrs", i), "%s is not host:port", quoteShort(addr))
+		}
+	}
+	return p
+}
+
+func (b Bucket) validate(needed bool) (p waybill.Problems) {
+	u, err := url.Parse(b.URL)
+	switch {
+	case b.URL == "" && (needed || b.S3 != S3{}):
+		p.Addf("url", "is missing; give our own bucket, e.g. s3://waybill-internal or file:///var/lib/waybill")
+	case b.URL == "":
+	case err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		p.Addf("url", "is not a plain URL; write s3://bucket/prefix or file:///folder, without credentials or query")
+	case u.Scheme == "s3" && u.Host != "":
+		p.Add("", b.S3.validate(true))
+	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
+		if b.S3 != (S3{}) {
+			p.Addf("url", "is a folder; region, endpoint, pathStyle and keys belong to s3:// only")
+		}
+	default:
+		p.Addf("url", "%s is not a bucket; write s3://bucket/prefix or file:///folder", quoteShort(b.URL))
+	}
+	return p
+}
+
+func (s S3) validate(needsRegion bool) (p waybill.Problems) {
+	if needsRegion && s.Region == "" && s.Endpoint == "" {
+		p.Addf("region", "is missing; give the bucket's region, e.g. eu-central-1")
+	}
+	if u, err := url.Parse(s.Endpoint); s.Endpoint != "" && (err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http")) {
+		p.Addf("endpoint", "is not an endpoint; write https://host or https://host:port, without credentials")
+	}
+	if s.AccessKeyID.IsZero() && !s.SecretAccessKey.IsZero() {
+		p.Addf("accessKeyId", "is missing beside secretAccessKey; give both, or neither for the process's own credentials")
+	}
+	if s.SecretAccessKey.IsZero() && !s.AccessKeyID.IsZero() {
+		p.Addf("secretAccessKey", "is missing beside accessKeyId; give both, or neither for the process's own credentials")
+	}
+	return p
+}
+
+func (s Sources) validate() (p waybill.Problems) {
+	for i, prefix := range s.Allow {
+		if why := checkPrefix(prefix); why != "" {
+			p.Addf(element("allow", i), "%s %s", quoteShort(prefix), why)
+		}
+	}
+	if s.FileRoot != "" && !filepath.IsAbs(s.FileRoot) {
+		p.Addf("fileRoot", "%s is not an absolute path", quoteShort(s.FileRoot))
+	}
+	p.Add("s3", s.S3.validate(len(s.Allow) > 0))
+	return p
+}
+
+// checkPrefix says what is wrong with an allowed prefix, or nothing. Without
+// the team in it, one team's run could name another's records; without the
+// slash, team a's prefix would match team ab's too.
+func checkPrefix(prefix string) string {
+	rest, ok := strings.CutPrefix(prefix, "s3://")
+	bucket, path, _ := strings.Cut(rest, "/")
+	plain := strings.ReplaceAll(path, "{teamId}", "")
+	switch {
+	case !ok:
+		return "is not a prefix of this version; write s3://bucket/path/{teamId}/ (folders are allowed by fileRoot)"
+	case bucket == "" || strings.ContainsAny(bucket, "{}@:?#"):
+		return "names no bucket; write s3://bucket/path/{teamId}/"
+	case plain == path:
+		return "does not contain {teamId}; without it one team could read another's runs"
+	case strings.ContainsAny(plain, "{}"):
+		return "has a variable that is not {teamId}"
+	case !strings.HasSuffix(path, "/"):
+		return "does not end with a slash; without it team-1 would match team-10 too"
+	}
+	return ""
+}
+
+func (l Limits) validate() (p waybill.Problems) {
+	inRange(&p, "maxInFlight", l.MaxInFlight, 1, 1000)
+	inRange(&p, "largestRecord", l.LargestRecord, 1<<10, 1<<30)
+	inRange(&p, "nesting", l.Nesting, 1, 10_000)
+	inRange(&p, "expansion", l.Expansion, 1, 100_000)
+	inRange(&p, "expansionFloor", l.ExpansionFloor, 1<<20, 1<<50)
+	return p
+}
+
+func (t Times) validate() (p waybill.Problems) {
+	inRange(&p, "lease", t.Lease, time.Second, 10*time.Minute)
+	inRange(&p, "sweep", t.Sweep, 100*time.Millisecond, 10*time.Minute)
+	inRange(&p, "stall", t.Stall, time.Second, 24*time.Hour)
+	return p
+}
+
+func inRange[T Bytes | int | time.Duration](p *waybill.Problems, field string, value, low, high T) {
+	if value < low || value > high {
+		p.Addf(field, "%v is out of range; use %v to %v", value, low, high)
+	}
+}
+
+func (l Log) validate() (p waybill.Problems) {
+	oneOf(&p, "level", l.Level, "debug", "info", "warn", "error")
+	oneOf(&p, "format", l.Format, "json", "text")
+	return p
+}
+
+func oneOf(p *waybill.Problems, field, value string, choices ...string) {
+	if !slices.Contains(choices, value) {
+		p.Addf(field, "%s is not known; use %s", quoteShort(value), strings.Join(choices, ", "))
+	}
+}

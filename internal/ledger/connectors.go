@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/waybillhq/waybill"
+)
+
+// Connectors live under a hash tag of their own: they are asked for by id,
+// and an id is never used again, by no team.
+const (
+	connectorTeams   = "wb:{cn}:team"    // HASH id → team
+	connectorDocs    = "wb:{cn}:docs:"   // + team: HASH id → document
+	connectorDeleted = "wb:{cn}:deleted" // SET of ids
+)
+
+var connectorPutScript = redis.NewScript(mustRead("lua/connector_put.lua"))
+
+func mustRead(name string) string {
+	text, err := luaFiles.ReadFile(name)
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	return string(text)
+}
+
+// PutConnector keeps a connector's document, or returns [waybill.ErrIDUsed].
+func (l *Ledger) PutConnector(ctx context.Context, id, team string, doc []byte) error {
+	n, err := connectorPutScript.Run(ctx, l.rdb, []string{connectorTeams, connectorDocs + team, connectorDeleted}, id, team, doc).Int()
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if n == 0 {
+		return fmt.Errorf("connector %s: %w", id, waybill.ErrIDUsed)
+	}
+	return nil
+}
+
+// Connector returns a connector's document, or [waybill.ErrNotFound].
+func (l *Ledger) Connector(ctx context.Context, id string) ([]byte, error) {
+	team, err := l.rdb.HGet(ctx, connectorTeams, id).Result()
+	if ignoreNil(err) != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	doc, err := l.rdb.HGet(ctx, connectorDocs+team, id).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
+	}
+	return doc, ignoreNil(err)
+}
+
+// Connectors returns a team's connectors by id, or, for team "", everybody's.
+func (l *Ledger) Connectors(ctx context.Context, team string) ([][]byte, error) {
+	teams := []string{team}
+	if team == "" {
+		owners, err := l.rdb.HGetAll(ctx, connectorTeams).Result()
+		if err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		teams = slices.Compact(slices.Sorted(maps.Values(owners)))
+	}
+	docs := map[string]string{}
+	for _, t := range teams {
+		own, err := l.rdb.HGetAll(ctx, connectorDocs+t).Result()
+		if err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		maps.Copy(docs, own)
+	}
+	list := make([][]byte, 0, len(docs))
+	for _, id := range slices.Sorted(maps.Keys(docs)) {
+		list = append(list, []byte(docs[id]))
+	}
+	return list, nil
+}
+
+// DeleteConnector forgets a connector; its id stays used.
+func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
+	team, err := l.rdb.HGet(ctx, connectorTeams, id).Result()
+	if errors.Is(err, redis.Nil) {
+		return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	_, err = l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.SAdd(ctx, connectorDeleted, id)
+		p.HDel(ctx, connectorDocs+team, id)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
+}

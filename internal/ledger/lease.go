@@ -1,0 +1,242 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/waybillhq/waybill"
+)
+
+var (
+	beginScript    = script("begin")
+	renewScript    = script("renew")
+	enterScript    = script("enter")
+	recordScript   = script("record")
+	forgetScript   = script("forget")
+	pinScript      = script("pin")
+	completeScript = script("complete")
+)
+
+// BusyError means that the delivery cannot begin now: another attempt holds
+// it, or its time has not come.
+type BusyError struct {
+	After time.Duration // try again then
+	Early bool          // its time has not come
+}
+
+func (e *BusyError) Error() string {
+	if e.Early {
+		return fmt.Sprintf("the delivery's next attempt is due in %s", e.After)
+	}
+	return fmt.Sprintf("another attempt holds the delivery for at most %s", e.After)
+}
+
+// Lease is one attempt's hold on a delivery. It is renewed by itself; when it
+// is lost its Context ends with [ErrLost] as the cause.
+type Lease struct {
+	Delivery waybill.Delivery
+	Run      waybill.Run
+	Revision string
+	Fence    int64 // greater than that of every earlier attempt
+	Started  time.Time
+
+	ledger *Ledger
+	prefix string
+	poison bool
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   sync.WaitGroup
+}
+
+// Begin starts an attempt at a delivery. It returns [ErrGone] when there is
+// nothing to do and a [*BusyError] when it is not its turn.
+func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) (*Lease, error) {
+	p, err := deliveryPrefix(id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := l.run(ctx, beginScript, p, id, generation, enqueue, rand.Text(), millis(l.opts.Lease), l.opts.MaxCrashes)
+	if err != nil {
+		return nil, err
+	}
+	switch r.text(0) {
+	case "OK":
+	case "BUSY", "EARLY":
+		return nil, &BusyError{After: time.Duration(r.int(1)) * time.Millisecond, Early: r.text(0) == "EARLY"}
+	default:
+		return nil, fmt.Errorf("delivery %s: %w", id, ErrGone)
+	}
+	lease := &Lease{ledger: l, prefix: p, Fence: r.int(1), poison: r.text(3) == "1", Started: time.Now().UTC()}
+	if err := lease.load(ctx, id); err != nil {
+		return nil, err
+	}
+	lease.ctx, lease.cancel = context.WithCancelCause(ctx)
+	lease.done.Go(lease.renew)
+	return lease, nil
+}
+
+func (ls *Lease) load(ctx context.Context, id string) error {
+	d, err := ls.ledger.Delivery(ctx, id)
+	if err != nil {
+		return err
+	}
+	accepted, err := ls.ledger.Run(ctx, d.RunKey)
+	if err != nil {
+		return err
+	}
+	if accepted.Generation != d.Generation {
+		// A replacement was accepted and its planning will restart this delivery.
+		return fmt.Errorf("delivery %s: %w", id, ErrGone)
+	}
+	ls.Delivery, ls.Run, ls.Revision = d, accepted.Run, accepted.Revision
+	return nil
+}
+
+// Context ends when the lease is lost or closed.
+func (ls *Lease) Context() context.Context { return ls.ctx }
+
+// renew keeps the lease until it is closed or lost. A Redis that does not
+// answer is asked again until the lease has run out by our own clock: then
+// somebody else may hold the delivery.
+func (ls *Lease) renew() {
+	every := ls.ledger.opts.Lease / 3
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	renewed := time.Now()
+	for {
+		select {
+		case <-ls.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		asked := time.Now()
+		ctx, cancel := context.WithTimeout(ls.ctx, every)
+		r, err := ls.ledger.run(ctx, renewScript, ls.prefix, ls.Delivery.ID, ls.Fence, millis(ls.ledger.opts.Lease))
+		cancel()
+		switch {
+		case err == nil && r.int(0) == 1:
+			renewed = asked
+		case err == nil, time.Since(renewed) > ls.ledger.opts.Lease-every:
+			ls.cancel(ErrLost)
+			return
+		}
+	}
+}
+
+// Poison returns a failure if too many attempts at this delivery ended without
+// a word, as they do when it kills the process that tries it.
+func (ls *Lease) Poison() error {
+	if !ls.poison {
+		return nil
+	}
+	return waybill.Failf(waybill.Permanent, "internal.crashed",
+		"The delivery ended its worker's process again and again; look at the workers' logs and memory, then retry it.",
+		"%d attempts ended without a word", ls.ledger.opts.MaxCrashes)
+}
+
+// Enter is the go-ahead before a step. It returns the result that an earlier
+// attempt recorded, or nil; or [ErrLost].
+func (ls *Lease) Enter(ctx context.Context, stage waybill.Stage) (json.RawMessage, error) {
+	r, err := ls.ledger.run(ctx, enterScript, ls.prefix, ls.Delivery.ID, ls.Fence, string(stage))
+	if err != nil {
+		return nil, err
+	}
+	if r.int(0) != 1 {
+		return nil, ls.lost()
+	}
+	ls.Delivery.Stage = stage
+	if text := r.text(1); text != "" {
+		return json.RawMessage(text), nil
+	}
+	return nil, nil
+}
+
+// Record notes a step as done, with its result.
+func (ls *Lease) Record(ctx context.Context, stage waybill.Stage, result any, took time.Duration) error {
+	text, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("encode result of %s: %w", stage, err)
+	}
+	r, err := ls.ledger.run(ctx, recordScript, ls.prefix, ls.Delivery.ID, ls.Fence, string(stage), text, millis(took))
+	return ls.held(r, err)
+}
+
+// Forget makes the next attempt do a step again: what it recorded is no longer true.
+func (ls *Lease) Forget(ctx context.Context, stage waybill.Stage) error {
+	r, err := ls.ledger.run(ctx, forgetScript, ls.prefix, ls.Delivery.ID, ls.Fence, string(stage))
+	return ls.held(r, err)
+}
+
+// PinnedSource is the ETag of the source that an earlier attempt read, or "".
+func (ls *Lease) PinnedSource(ctx context.Context) (string, error) {
+	pin, err := ls.ledger.rdb.HGet(ctx, ls.prefix+"d:"+ls.Delivery.ID, "pin").Result()
+	return pin, ignoreNil(err)
+}
+
+// PinSource pins the version of the source that this delivery reads. The first
+// call decides; it returns what is pinned.
+func (ls *Lease) PinSource(ctx context.Context, etag string) (string, error) {
+	if etag == "" {
+		return "", nil // a source without versions cannot be pinned
+	}
+	r, err := ls.ledger.run(ctx, pinScript, ls.prefix, ls.Delivery.ID, ls.Fence, etag)
+	if err == nil && r.text(0) == "" {
+		return "", ls.lost()
+	}
+	return r.text(0), err
+}
+
+// Complete writes the receipt to our bucket, completes the delivery, and
+// enqueues what its connector has room for now.
+func (ls *Lease) Complete(ctx context.Context, receipt waybill.Receipt) error {
+	d := ls.Delivery
+	receipt.DeliveryID, receipt.RunKey, receipt.Connector, receipt.Kind = d.ID, d.RunKey, d.Connector, d.Kind
+	receipt.Generation, receipt.Fence, receipt.Revision = d.Generation, ls.Fence, ls.Revision
+	receipt.SchemaVersion, receipt.RunFinishedAt = d.SchemaVersion, d.RunFinishedAt
+	receipt.StartedAt, receipt.CompletedAt = ls.Started, time.Now().UTC()
+	key, err := ls.ledger.putReceipt(ctx, receipt)
+	if err != nil {
+		return err
+	}
+	r, err := ls.ledger.run(ctx, completeScript, ls.prefix, d.ID, ls.Fence, receipt.Rows, receipt.Bytes, key, millis(ls.ledger.opts.Grace))
+	if err := ls.held(r, err); err != nil {
+		return err
+	}
+	ls.ledger.dispatch(ctx, r.ready(1))
+	return nil
+}
+
+// Close ends the attempt. With an error it returns an [*Attempt], which is to
+// be settled; the lease stays held, though no longer renewed, until then.
+func (ls *Lease) Close(err error) error {
+	cause := context.Cause(ls.ctx)
+	ls.cancel(nil)
+	ls.done.Wait()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrLost) || errors.Is(cause, ErrLost):
+		return fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
+	}
+	return &Attempt{lease: ls, Err: err}
+}
+
+func (ls *Lease) held(r reply, err error) error {
+	if err != nil {
+		return err
+	}
+	if r.int(0) != 1 {
+		return ls.lost()
+	}
+	return nil
+}
+
+func (ls *Lease) lost() error {
+	ls.cancel(ErrLost)
+	return fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
+}

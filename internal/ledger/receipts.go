@@ -1,0 +1,46 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/storage"
+)
+
+// receiptKey is deterministic and holds the fence: a late attempt cannot
+// overwrite the receipt of the one that completed the delivery.
+func receiptKey(r waybill.Receipt) string {
+	return fmt.Sprintf("receipts/%s/%s/%s/%s-%d-%d.json", r.TeamID, r.WorkflowID, r.JobID, r.DeliveryID, r.Generation, r.Fence)
+}
+
+func (l *Ledger) putReceipt(ctx context.Context, r waybill.Receipt) (string, error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("encode receipt: %w", err)
+	}
+	key := receiptKey(r)
+	if _, err := l.bucket.Put(ctx, key, bytes.NewReader(text), storage.PutOptions{ContentType: "application/json"}); err != nil {
+		return "", fmt.Errorf("our own bucket: write receipt: %w", err)
+	}
+	return key, nil
+}
+
+// Receipt reads the receipt of a complete delivery from our bucket.
+func (l *Ledger) Receipt(ctx context.Context, d waybill.Delivery) (waybill.Receipt, error) {
+	var receipt waybill.Receipt
+	if d.Receipt == "" {
+		return receipt, fmt.Errorf("receipt of delivery %s: %w", d.ID, waybill.ErrNotFound)
+	}
+	body, _, err := l.bucket.Get(ctx, d.Receipt, storage.GetOptions{})
+	if err != nil {
+		return receipt, fmt.Errorf("our own bucket: read receipt: %w", err)
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&receipt); err != nil {
+		return receipt, fmt.Errorf("decode receipt %s: %w", d.Receipt, err)
+	}
+	return receipt, nil
+}

@@ -1,0 +1,161 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/waybillhq/waybill"
+)
+
+var (
+	acceptScript  = script("accept")
+	planScript    = script("plan")
+	plannedScript = script("planned")
+)
+
+// Outcome is what handing in a run, or planning a delivery, changed.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeNew      Outcome = "NEW"      // was not there before
+	OutcomeSame     Outcome = "SAME"     // was there, in this revision
+	OutcomeReplaced Outcome = "REPLACED" // was there, in another revision; the next generation begins
+)
+
+// Accepted is a run as the ledger accepted it.
+type Accepted struct {
+	Outcome       Outcome
+	Run           waybill.Run
+	Revision      string
+	Generation    int // 1, and one more for each replacement
+	SchemaVersion int // n of V<n>
+}
+
+// ConflictError refuses a run whose job was handed in before with other content.
+type ConflictError struct {
+	Run    waybill.RunKey
+	Fields []string // that differ
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("run %s was handed in before with another %s; set replace to true to deliver it anew", e.Run, strings.Join(e.Fields, ", "))
+}
+
+// Accept takes a finished run into the ledger: durable when it returns.
+// Handing in the same revision again is a success and changes nothing; another
+// revision is a [*ConflictError] unless the run says replace.
+func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) {
+	if err := run.Validate(); err != nil {
+		return Accepted{}, err
+	}
+	text, err := json.Marshal(run)
+	if err != nil {
+		return Accepted{}, fmt.Errorf("encode run: %w", err)
+	}
+	descriptor, err := json.Marshal(run.Schema)
+	if err != nil {
+		return Accepted{}, fmt.Errorf("encode schema: %w", err)
+	}
+	replace := "0"
+	if run.Replace {
+		replace = "1"
+	}
+	r, err := l.run(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)),
+		run.RunKey.String(), run.Revision(), text, replace, run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), descriptor)
+	if err != nil {
+		return Accepted{}, err
+	}
+	var known waybill.Run
+	if err := json.Unmarshal([]byte(r.text(3)), &known); err != nil {
+		return Accepted{}, fmt.Errorf("decode accepted run: %w", err)
+	}
+	if r.text(0) == "CONFLICT" {
+		return Accepted{}, &ConflictError{Run: run.RunKey, Fields: run.Differing(known)}
+	}
+	return Accepted{Outcome: Outcome(r.text(0)), Run: known, Revision: run.Revision(), Generation: int(r.int(1)), SchemaVersion: int(r.int(2))}, nil
+}
+
+// Run returns an accepted run.
+func (l *Ledger) Run(ctx context.Context, key waybill.RunKey) (Accepted, error) {
+	fields, err := l.rdb.HGetAll(ctx, prefix(waybill.Slot(key.TeamID))+"run:"+key.String()).Result()
+	if err != nil {
+		return Accepted{}, fmt.Errorf("ledger: %w", err)
+	}
+	if len(fields) == 0 {
+		return Accepted{}, fmt.Errorf("run %s: %w", key, waybill.ErrNotFound)
+	}
+	a := Accepted{Outcome: OutcomeSame, Revision: fields["revision"], Generation: atoi(fields["gen"]), SchemaVersion: atoi(fields["version"])}
+	if err := json.Unmarshal([]byte(fields["run"]), &a.Run); err != nil {
+		return Accepted{}, fmt.Errorf("decode run %s: %w", key, err)
+	}
+	return a, nil
+}
+
+// Unplanned returns accepted runs that no delivery was written for yet, oldest
+// first, at most limit of each slot.
+func (l *Ledger) Unplanned(ctx context.Context, limit int64) ([]waybill.RunKey, error) {
+	lists, err := l.perSlot(ctx, func(p redis.Pipeliner, prefix string) *redis.StringSliceCmd {
+		return p.ZRange(ctx, prefix+"plan", 0, limit-1)
+	})
+	var keys []waybill.RunKey
+	for _, list := range lists {
+		for _, name := range list {
+			part := strings.Split(name, "/")
+			if len(part) == 3 {
+				keys = append(keys, waybill.RunKey{TeamID: part[0], WorkflowID: part[1], JobID: part[2]})
+			}
+		}
+	}
+	return keys, err
+}
+
+// perSlot asks all slots in one round trip.
+func (l *Ledger) perSlot(ctx context.Context, ask func(redis.Pipeliner, string) *redis.StringSliceCmd) ([][]string, error) {
+	cmds := make([]*redis.StringSliceCmd, waybill.Slots)
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for slot := range cmds {
+			cmds[slot] = ask(p, prefix(slot))
+		}
+		return nil
+	})
+	lists := make([][]string, len(cmds))
+	for i, c := range cmds {
+		lists[i] = c.Val()
+	}
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return lists, fmt.Errorf("ledger: %w", err)
+	}
+	return lists, nil
+}
+
+// Planned is one delivery that a run becomes.
+type Planned struct {
+	Connector   string
+	Kind        waybill.Kind
+	Task        string // task type of its first step
+	MaxInFlight int    // of the connector
+}
+
+// Plan writes the deliveries of an accepted run and admits what their
+// connectors have room for. It is idempotent: a crash half-way is mended by
+// planning again.
+func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) error {
+	key := a.Run.RunKey
+	p := prefix(waybill.Slot(key.TeamID))
+	for _, d := range deliveries {
+		r, err := l.run(ctx, planScript, p, waybill.DeliveryID(key, d.Connector), a.Generation, key.TeamID, key.WorkflowID, key.JobID,
+			d.Connector, string(d.Kind), d.Task, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), d.MaxInFlight, millis(l.opts.Grace))
+		if err != nil {
+			return err
+		}
+		l.dispatch(ctx, r.ready(1))
+	}
+	_, err := l.run(ctx, plannedScript, p, key.String(), a.Generation)
+	return err
+}

@@ -1,0 +1,95 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/waybillhq/waybill"
+)
+
+var (
+	settleScript = script("settle")
+	retryScript  = script("retry")
+)
+
+// Attempt is the error of an attempt that did not complete its delivery. It
+// still holds the delivery, and says nothing of what happens next: the worker
+// decides that by the task's policy, and settles it.
+type Attempt struct {
+	Err   error
+	lease *Lease
+}
+
+func (a *Attempt) Error() string { return a.Err.Error() }
+func (a *Attempt) Unwrap() error { return a.Err }
+
+// Delivery is the delivery that was tried.
+func (a *Attempt) Delivery() waybill.Delivery { return a.lease.Delivery }
+
+// Decision is how an attempt ends.
+type Decision struct {
+	State   waybill.State // retrying, failed or blocked; queued: released, as if it had not been tried
+	After   time.Duration // until the next attempt; of a failed one: until its replay, 0 for none
+	Costs   bool          // it counts as one of the round's attempts
+	Failure *waybill.Failure
+}
+
+// Settled is how the ledger ended an attempt.
+type Settled struct {
+	State waybill.State
+	Next  time.Time // when the next attempt may start; zero: not by itself
+}
+
+// Settle ends the attempt, and enqueues what its connector has room for now.
+// It returns [ErrLost] if the attempt no longer holds the delivery: then it is
+// no longer its business.
+func (a *Attempt) Settle(ctx context.Context, d Decision) (Settled, error) {
+	how, costs := string(d.State), "0"
+	f := d.Failure
+	if d.State == waybill.StateQueued {
+		how, f = "released", &waybill.Failure{}
+	}
+	if d.Costs {
+		costs = "1"
+	}
+	ls, opts := a.lease, a.lease.ledger.opts
+	r, err := ls.ledger.run(ctx, settleScript, ls.prefix, ls.Delivery.ID, ls.Fence, how, millis(d.After),
+		string(f.Stage), string(f.Verdict), f.Code, f.Action, millis(opts.Grace), costs, millis(opts.MaxThrottle))
+	if err != nil {
+		return Settled{}, err
+	}
+	if r.int(0) != 1 {
+		return Settled{}, fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
+	}
+	ls.ledger.dispatch(ctx, r.ready(3))
+	s := Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2))}
+	if s.State == "released" {
+		s.State = waybill.StateQueued
+	}
+	return s, nil
+}
+
+// Retry sends a failed or blocked delivery on its way again, with a fresh
+// round of attempts.
+func (l *Ledger) Retry(ctx context.Context, id string) error { return l.again(ctx, id, "retried") }
+
+func (l *Ledger) again(ctx context.Context, id, what string) error {
+	p, err := deliveryPrefix(id)
+	if err != nil {
+		return err
+	}
+	r, err := l.run(ctx, retryScript, p, id, what, millis(l.opts.Grace))
+	if err != nil {
+		return err
+	}
+	switch outcome := r.text(0); outcome {
+	case "OK":
+		l.dispatch(ctx, r.ready(1))
+		return nil
+	case "GONE":
+		return fmt.Errorf("delivery %s: %w", id, waybill.ErrNotFound)
+	default:
+		return fmt.Errorf("delivery %s is %s; only failed and blocked deliveries are retried", id, outcome)
+	}
+}

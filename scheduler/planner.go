@@ -1,0 +1,74 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/tasks"
+)
+
+// planBatch bounds how many runs of one slot are planned in a round.
+const planBatch = 100
+
+// PlanAll plans every accepted run that has no deliveries yet.
+func (s *Scheduler) PlanAll(ctx context.Context) error {
+	for {
+		runs, err := s.cfg.Ledger.Unplanned(ctx, planBatch)
+		if err != nil || len(runs) == 0 {
+			return err
+		}
+		var errs []error
+		for _, key := range runs {
+			if err := s.plan(ctx, key); err != nil {
+				errs = append(errs, fmt.Errorf("run %s: %w", key, err))
+			}
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err // those runs are still listed: the next round tries them
+		}
+	}
+}
+
+// plan writes one delivery of a run for each connector of its own team that
+// wants it.
+func (s *Scheduler) plan(ctx context.Context, key waybill.RunKey) error {
+	accepted, err := s.cfg.Ledger.Run(ctx, key)
+	if err != nil {
+		return err
+	}
+	subscribers, err := s.cfg.Subscribers(ctx, key.TeamID)
+	if err != nil {
+		return err
+	}
+	var planned []ledger.Planned
+	for _, c := range subscribers {
+		if c.Team != key.TeamID || !c.Wants(key.WorkflowID) {
+			continue
+		}
+		first, ok := tasks.Starting(c.Kind)
+		if !ok {
+			return fmt.Errorf("connector %s: no task of this version delivers to kind %q", c.ID, c.Kind)
+		}
+		planned = append(planned, ledger.Planned{Connector: c.ID, Kind: c.Kind, Task: first.Name, MaxInFlight: c.MaxInFlight})
+	}
+	s.cfg.Log.InfoContext(ctx, "run planned", "team", key.TeamID, "workflow", key.WorkflowID, "job", key.JobID,
+		"generation", accepted.Generation, "schemaVersion", accepted.SchemaVersion, "deliveries", len(planned))
+	return s.cfg.Ledger.Plan(ctx, accepted, planned)
+}
+
+// refill admits what connectors have room for: completions do that already;
+// this is for those that a crash cut short.
+func (s *Scheduler) refill(ctx context.Context) error {
+	all, err := s.cfg.Subscribers(ctx, "")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, s.cfg.Ledger.Refill(ctx, c.Team, c.ID))
+	}
+	return errors.Join(errs...)
+}

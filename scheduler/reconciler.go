@@ -1,0 +1,81 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/tasks"
+)
+
+const (
+	sweepBatch = 200              // deliveries of one slot in a sweep
+	lookAgain  = 15 * time.Second // after a queued delivery whose task is where it should be
+)
+
+// Reconcile looks after every delivery that should have moved on: its task was
+// lost, its worker died, or its replay is due.
+func (s *Scheduler) Reconcile(ctx context.Context) error {
+	due, err := s.cfg.Ledger.Due(ctx, sweepBatch)
+	errs := []error{err}
+	for _, d := range due {
+		if err := s.lookAfter(ctx, d); err != nil {
+			errs = append(errs, fmt.Errorf("delivery %s: %w", d.Delivery, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Scheduler) lookAfter(ctx context.Context, d ledger.Due) error {
+	switch d.State {
+	case waybill.StateFailed:
+		s.cfg.Log.InfoContext(ctx, "replaying a failed delivery", "delivery", d.Delivery)
+		return s.cfg.Ledger.Replay(ctx, d.Delivery)
+	case waybill.StateRunning:
+		return s.repair(ctx, d, "its worker went silent")
+	case waybill.StateQueued, waybill.StateRetrying:
+		alive, err := s.taskAlive(d.Ready)
+		if err != nil {
+			return err
+		}
+		if alive {
+			return s.cfg.Ledger.Postpone(ctx, d.Delivery, lookAgain)
+		}
+		return s.repair(ctx, d, "its task is gone")
+	default:
+		return s.cfg.Ledger.Postpone(ctx, d.Delivery, time.Hour)
+	}
+}
+
+func (s *Scheduler) repair(ctx context.Context, d ledger.Due, why string) error {
+	moved, err := s.cfg.Ledger.Repair(ctx, d)
+	if moved {
+		s.cfg.Log.WarnContext(ctx, "delivery enqueued again", "delivery", d.Delivery, "why", why)
+	}
+	return err
+}
+
+// taskAlive asks asynq whether a delivery's task will still run. Without
+// asking, a deep backlog would breed duplicates.
+func (s *Scheduler) taskAlive(r ledger.Ready) (bool, error) {
+	d, ok := tasks.Lookup(r.Task)
+	if !ok {
+		return true, nil // a newer version's business
+	}
+	info, err := s.cfg.Inspector.GetTaskInfo(d.Queue, tasks.TaskID(r))
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("ask asynq: %w", err)
+	case info.State == asynq.TaskStateCompleted, info.State == asynq.TaskStateArchived:
+		return false, nil
+	default:
+		return !info.IsOrphaned, nil
+	}
+}

@@ -1,0 +1,88 @@
+// Package scheduler decides what is enqueued and when: it plans accepted runs
+// into deliveries, refills the queue and repairs what a crash left. Any number
+// of replicas run side by side without a leader: everything they do is one
+// atomic, idempotent change of the ledger.
+package scheduler
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
+)
+
+// Subscriber is what the planner needs to know of a connector.
+type Subscriber struct {
+	ID          string
+	Team        string
+	Kind        waybill.Kind
+	MaxInFlight int
+	Wants       func(workflowID string) bool
+}
+
+// Subscribers lists a team's connectors, or, for team "", everybody's.
+type Subscribers func(ctx context.Context, team string) ([]Subscriber, error)
+
+// Inspector is what the reconciler asks of asynq.
+type Inspector interface {
+	GetTaskInfo(queue, id string) (*asynq.TaskInfo, error)
+}
+
+// Config says how a scheduler runs. Zero values take the defaults.
+type Config struct {
+	Ledger      *ledger.Ledger
+	Subscribers Subscribers
+	Inspector   Inspector
+	Sweep       time.Duration // between sweeps; default 5 s
+	Log         *slog.Logger
+}
+
+// Scheduler plans, admits and repairs.
+type Scheduler struct {
+	cfg Config
+}
+
+// refillEvery counts sweeps between two refills of every connector.
+const refillEvery = 12
+
+// New returns a scheduler.
+func New(cfg Config) *Scheduler {
+	cfg.Sweep = cmp.Or(cfg.Sweep, 5*time.Second)
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
+	return &Scheduler{cfg: cfg}
+}
+
+// Run works until ctx ends: it plans runs as soon as they are accepted, and
+// sweeps for what was missed.
+func (s *Scheduler) Run(ctx context.Context) error {
+	wakes := s.cfg.Ledger.Wakes(ctx)
+	tick := time.NewTicker(s.cfg.Sweep)
+	defer tick.Stop()
+	for n := 0; ; {
+		s.try(ctx, "plan", s.PlanAll(ctx))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wakes:
+			continue
+		case <-tick.C:
+		}
+		s.try(ctx, "sweep", s.Reconcile(ctx))
+		if n++; n%refillEvery == 0 {
+			s.try(ctx, "refill", s.refill(ctx))
+		}
+	}
+}
+
+// try logs what went wrong; the next round does it again.
+func (s *Scheduler) try(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+		s.cfg.Log.ErrorContext(ctx, "scheduler could not "+what+"; it will try again", "error", err)
+	}
+}

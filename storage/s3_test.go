@@ -1,0 +1,126 @@
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/waybillhq/waybill/internal/testservers"
+	"github.com/waybillhq/waybill/storage"
+	"github.com/waybillhq/waybill/storage/storagetest"
+)
+
+func TestS3Conformance(t *testing.T) {
+	g := startGateway(t)
+	storagetest.Run(t, func(t *testing.T) storage.Store { return g.open(t, g.bucket(t)) }, storagetest.Caps{
+		Presign: true,
+		Missing: func(t *testing.T) storage.Store { return g.open(t, storage.S3Options{Bucket: "no-such-bucket"}) },
+		Stranger: func(t *testing.T) storage.Store {
+			opts := g.bucket(t)
+			opts.Keys = staticKeys(storage.Keys{AccessKeyID: g.server.AccessKey, SecretAccessKey: "not the secret"})
+			return g.open(t, opts)
+		},
+		Far: func(t *testing.T) storagetest.Far {
+			proxy := testservers.Proxy(t, g.server.Endpoint[len("http://"):])
+			opts := g.bucket(t)
+			opts.Endpoint = "http://" + proxy.Addr
+			return storagetest.Far{
+				Store:     g.open(t, opts),
+				LimitData: func(n int64) { proxy.LimitData(t, n) },
+				Cut:       func() { proxy.Cut(t) },
+				Restore:   func() { proxy.Restore(t) },
+			}
+		},
+		Leftovers: g.unfinished,
+	})
+}
+
+// A prefix holds its own objects only, and nothing is seen of those beside it.
+func TestS3PrefixConformance(t *testing.T) {
+	g := startGateway(t)
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		opts := g.bucket(t)
+		beside := g.open(t, opts)
+		put(t, beside, "data/acme-2/other", "other")
+		put(t, beside, "data/other", "other")
+		opts.Prefix = "data/acme"
+		return g.open(t, opts)
+	}, storagetest.Caps{
+		Presign: true,
+		Missing: func(t *testing.T) storage.Store {
+			return g.open(t, storage.S3Options{Bucket: "no-such-bucket", Prefix: "p"})
+		},
+		Leftovers: g.unfinished,
+	})
+}
+
+// gateway is a versitygw and what the tests made of it.
+type gateway struct {
+	server  *testservers.S3Server
+	buckets atomic.Int32
+}
+
+func startGateway(t *testing.T) *gateway { return &gateway{server: testservers.S3(t)} }
+
+// bucket makes a bucket and returns how it is reached.
+func (g *gateway) bucket(t *testing.T) storage.S3Options {
+	t.Helper()
+	name := fmt.Sprintf("bucket-%d", g.buckets.Add(1))
+	g.server.Bucket(t, name)
+	return storage.S3Options{Bucket: name}
+}
+
+// open opens a bucket of the gateway; what opts do not say is right.
+func (g *gateway) open(t *testing.T, opts storage.S3Options) *storage.S3 {
+	t.Helper()
+	opts.Region, opts.PathStyle = g.server.Region, true
+	if opts.Endpoint == "" {
+		opts.Endpoint = g.server.Endpoint
+	}
+	if opts.Keys == nil {
+		opts.Keys = staticKeys(storage.Keys{AccessKeyID: g.server.AccessKey, SecretAccessKey: g.server.SecretKey})
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 8}
+	t.Cleanup(transport.CloseIdleConnections)
+	opts.Client = &http.Client{Transport: transport}
+	s, err := storage.NewS3(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func staticKeys(keys storage.Keys) func(context.Context) (storage.Keys, error) {
+	return func(context.Context) (storage.Keys, error) { return keys, nil }
+}
+
+// client is the SDK's own, for looking at what the port does not show.
+func (g *gateway) client() *s3.Client {
+	return s3.New(s3.Options{Region: g.server.Region, BaseEndpoint: &g.server.Endpoint, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(g.server.AccessKey, g.server.SecretKey, "")})
+}
+
+// unfinished names the multipart uploads in the store's bucket that were neither completed nor aborted.
+func (g *gateway) unfinished(t *testing.T, store storage.Store) []string {
+	t.Helper()
+	u, err := url.Parse(store.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := g.client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &u.Host})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, upload := range out.Uploads {
+		left = append(left, aws.ToString(upload.Key))
+	}
+	return left
+}

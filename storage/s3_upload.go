@@ -1,0 +1,274 @@
+package storage
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// Why not the SDK's transfer manager: it takes an object's checksum only
+// before it reads the object, it lets the other parts run on when one failed,
+// and if the abort fails too, the cause is lost.
+
+const (
+	// maxParts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+	maxParts = 10_000
+	// abortTimeout bounds the tidying up after a failed upload.
+	abortTimeout = 5 * time.Second
+)
+
+// Put sends what fits into one part in one request, and anything larger as a
+// multipart upload, at most 4 parts of 8 MiB at a time, up to 78 GiB. Every
+// request carries a CRC32C that the store checks, and the whole object's
+// before it becomes visible. A conditional write is sent once: were its answer
+// lost, a second one would be refused by the first.
+func (s *S3) Put(ctx context.Context, key string, r io.Reader, opts PutOptions) (Object, error) {
+	if err := cmp.Or(s.check(key), checkOptions(opts)); err != nil {
+		return Object{}, err
+	}
+	u := &upload{s: s, key: key, opts: opts, buffers: s.memory.buffers()}
+	defer u.buffers.release()
+	err := u.run(ctx, r)
+	if err == nil && u.object.CRC32C != "" && u.object.CRC32C != hexCRC32C(u.sum) {
+		err = fmt.Errorf("%w: sent %s, the store has %s", errCorrupted, hexCRC32C(u.sum), u.object.CRC32C)
+	}
+	err = s.fail(ctx, err)
+	if opts.IfMatch != "" && errors.Is(err, ErrNotExist) { // there is nothing that could match
+		err = s.fail(ctx, fmt.Errorf("%w: %s does not exist", ErrPrecondition, key))
+	}
+	if err != nil {
+		return Object{}, err
+	}
+	return u.object, nil
+}
+
+// upload is one object on its way.
+type upload struct {
+	s       *S3
+	key     string
+	opts    PutOptions
+	buffers *buffers
+	sum     uint32 // CRC32C of all that was read
+	size    int64  // bytes
+	object  Object // once it is complete
+
+	id        *string // of the multipart upload
+	composite bool    // the store keeps no checksum of the whole, only one of the parts' checksums
+	mu        sync.Mutex
+	parts     []types.CompletedPart
+}
+
+// part is a piece of the object in memory.
+type part struct {
+	memory *[partSize]byte
+	n      int
+	last   bool
+}
+
+func (p part) bytes() []byte { return p.memory[:p.n] }
+
+func (u *upload) run(ctx context.Context, r io.Reader) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	src := bufio.NewReader(source{ctx, r}) // for its Peek; whole parts pass it by
+	first, err := u.read(ctx, src)
+	if err != nil {
+		return err
+	}
+	if first.last {
+		defer u.buffers.done(first.memory)
+		return u.put(ctx, first.bytes())
+	}
+	if err := u.create(ctx); err != nil {
+		u.buffers.done(first.memory)
+		return err
+	}
+	if err := u.sendAll(ctx, cancel, first, src); err != nil {
+		return u.abort(ctx, err)
+	}
+	if err := u.complete(ctx); err != nil {
+		return u.abort(ctx, err)
+	}
+	return nil
+}
+
+// read fills the next part.
+func (u *upload) read(ctx context.Context, src *bufio.Reader) (part, error) {
+	memory, err := u.buffers.next(ctx)
+	if err != nil {
+		return part{}, err
+	}
+	p := part{memory: memory}
+	p.n, err = io.ReadFull(src, memory[:])
+	switch err { //nolint:errorlint // ReadFull's own errors are never wrapped; a reader's own come wrapped from source
+	case nil:
+		_, err := src.Peek(1)
+		p.last = err == io.EOF
+	case io.EOF, io.ErrUnexpectedEOF:
+		p.last = true
+	default:
+		u.buffers.done(memory)
+		return part{}, err
+	}
+	u.sum = crc32.Update(u.sum, castagnoli, p.bytes())
+	u.size += int64(p.n)
+	return p, nil
+}
+
+// put sends the whole object in one request.
+func (u *upload) put(ctx context.Context, content []byte) error {
+	out, err := u.s.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), Body: bytes.NewReader(content), ContentLength: aws.Int64(u.size),
+		ContentType: nonEmpty(u.opts.ContentType), Metadata: u.opts.Metadata, ChecksumCRC32C: base64CRC32C(u.sum),
+		IfMatch: nonEmpty(u.opts.IfMatch), IfNoneMatch: u.ifNoneMatch(),
+	}, u.attempts)
+	if err != nil {
+		return err
+	}
+	u.finish(out.ETag, out.ChecksumCRC32C, out.ChecksumType)
+	return nil
+}
+
+// create begins a multipart upload, of which the store shall check the whole
+// object's CRC32C at its end. A store that cannot still checks each part.
+func (u *upload) create(ctx context.Context) error {
+	in := &s3.CreateMultipartUploadInput{
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), ContentType: nonEmpty(u.opts.ContentType), Metadata: u.opts.Metadata,
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumType: types.ChecksumTypeFullObject,
+	}
+	out, err := u.s.client.CreateMultipartUpload(ctx, in)
+	if code, _ := answer(err); slices.Contains([]string{"InvalidRequest", "InvalidArgument", "NotImplemented"}, code) {
+		in.ChecksumType, u.composite = "", true
+		out, err = u.s.client.CreateMultipartUpload(ctx, in)
+	}
+	if err != nil {
+		return err
+	}
+	u.id = out.UploadId
+	return nil
+}
+
+// sendAll sends the parts while it reads the next ones. The first error ends
+// the reading and the other parts; it is the one that is returned.
+func (u *upload) sendAll(ctx context.Context, cancel context.CancelCauseFunc, p part, src *bufio.Reader) error {
+	var sending sync.WaitGroup
+	for number := int32(1); ; number++ {
+		if number > maxParts {
+			u.buffers.done(p.memory)
+			cancel(fmt.Errorf("%w: more than %d parts of %d bytes", errTooLarge, maxParts, partSize))
+			break
+		}
+		sent := p // p is the next part before this one is sent
+		sending.Go(func() {
+			defer u.buffers.done(sent.memory) // the SDK lets go of a body before it returns
+			if err := u.send(ctx, number, sent.bytes()); err != nil {
+				cancel(err)
+			}
+		})
+		if p.last {
+			break
+		}
+		next, err := u.read(ctx, src)
+		if err != nil {
+			cancel(err)
+			break
+		}
+		p = next
+	}
+	sending.Wait()
+	return context.Cause(ctx)
+}
+
+func (u *upload) send(ctx context.Context, number int32, content []byte) error {
+	sum := base64CRC32C(crc32.Checksum(content, castagnoli))
+	out, err := u.s.client.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: u.id, PartNumber: &number,
+		Body: bytes.NewReader(content), ContentLength: aws.Int64(int64(len(content))), ChecksumCRC32C: sum,
+	})
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.parts = append(u.parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: sum})
+	return nil
+}
+
+// complete makes the object visible, if the condition holds.
+func (u *upload) complete(ctx context.Context) error {
+	slices.SortFunc(u.parts, func(a, b types.CompletedPart) int { return cmp.Compare(*a.PartNumber, *b.PartNumber) })
+	in := &s3.CompleteMultipartUploadInput{
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: u.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
+		MpuObjectSize: &u.size, IfMatch: nonEmpty(u.opts.IfMatch), IfNoneMatch: u.ifNoneMatch(),
+	}
+	if !u.composite {
+		in.ChecksumType, in.ChecksumCRC32C = types.ChecksumTypeFullObject, base64CRC32C(u.sum)
+	}
+	out, err := u.s.client.CompleteMultipartUpload(ctx, in, u.attempts)
+	if err != nil {
+		return err
+	}
+	u.finish(out.ETag, out.ChecksumCRC32C, out.ChecksumType)
+	return nil
+}
+
+// abort removes what was sent, also when ctx has ended, and returns err. If
+// that fails, the bucket's lifecycle rule for incomplete uploads has to.
+func (u *upload) abort(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	_, failed := u.s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: u.id})
+	if failed != nil {
+		return fmt.Errorf("%w (its parts could not be removed: %v)", err, failed)
+	}
+	return err
+}
+
+func (u *upload) finish(etag, sum *string, kind types.ChecksumType) {
+	u.object = Object{Key: u.key, Size: u.size, ETag: aws.ToString(etag),
+		ContentType: u.opts.ContentType, Metadata: u.opts.Metadata, CRC32C: fullCRC32C(sum, kind)}
+}
+
+func (u *upload) ifNoneMatch() *string {
+	if u.opts.IfAbsent {
+		return aws.String("*")
+	}
+	return nil
+}
+
+// attempts lets a conditional request be sent once only.
+func (u *upload) attempts(o *s3.Options) {
+	if u.opts.IfAbsent || u.opts.IfMatch != "" {
+		o.Retryer = aws.NopRetryer{}
+	}
+}
+
+func base64CRC32C(sum uint32) *string {
+	return aws.String(base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum)))
+}
+
+// fullCRC32C is the checksum of the whole object as 8 hex digits, or empty if
+// the store gave none, or one over the parts' checksums:
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+func fullCRC32C(sum *string, kind types.ChecksumType) string {
+	raw, err := base64.StdEncoding.DecodeString(aws.ToString(sum)) // a composite one ends in "-" and a number
+	if err != nil || len(raw) != 4 || kind == types.ChecksumTypeComposite {
+		return ""
+	}
+	return hexCRC32C(binary.BigEndian.Uint32(raw))
+}

@@ -1,0 +1,174 @@
+// Package tasks says what work exists: one declaration per task type, with its
+// payload, queue, timeout and retry policy. Routes, task ids, retry delays,
+// metric labels and the README's table follow from the declarations. It also
+// holds the producer's [Client].
+//
+// A new task type is one declaration here and one file in package handlers.
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/waybillhq/waybill"
+)
+
+// MaxPayload bounds a payload in bytes. Payloads hold ids only: they are shown
+// in queue views and copied into workers' keys.
+const MaxPayload = 8 << 10
+
+// RetryPolicy says when a task that failed by a Transient fault is tried again.
+type RetryPolicy struct {
+	// Delays stand before the first, second, … retry of a round. A retry never
+	// starts earlier; the queue's whole seconds may make it up to a second later.
+	Delays []time.Duration
+	// Replays stand before slow automatic rounds, after a round is used up.
+	Replays []time.Duration
+}
+
+// Declaration is what the system knows of a task type.
+type Declaration struct {
+	Name    string          // e.g. "export.push"
+	Queue   string          // the asynq queue of live deliveries
+	Timeout time.Duration   // hard cap of one attempt
+	Retry   RetryPolicy     //
+	Stages  []waybill.Stage // the steps it does, in order
+	Starts  []waybill.Kind  // the kinds of connector whose deliveries begin with it
+	Summary string          // one line, for the documentation
+}
+
+// Payload is what a task carries: ids, and nothing else.
+type Payload interface {
+	// Validate refuses a payload that names nothing.
+	Validate() error
+}
+
+// Type is a declared task type with payload P.
+type Type[P Payload] struct{ Declaration }
+
+// Decode reads a payload. Unknown fields are let pass: a newer producer may
+// have written them.
+func (t Type[P]) Decode(text []byte) (P, error) {
+	var p P
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, fmt.Errorf("payload of %s: %w", t.Name, err)
+	}
+	if err := p.Validate(); err != nil {
+		return p, fmt.Errorf("payload of %s: %w", t.Name, err)
+	}
+	return p, nil
+}
+
+// Encode writes a payload.
+func (t Type[P]) Encode(p P) ([]byte, error) {
+	if err := p.Validate(); err != nil {
+		return nil, fmt.Errorf("payload of %s: %w", t.Name, err)
+	}
+	text, err := json.Marshal(p)
+	if err == nil && len(text) > MaxPayload {
+		err = fmt.Errorf("payload of %s has %d bytes; at most %d are allowed", t.Name, len(text), MaxPayload)
+	}
+	return text, err
+}
+
+// DeliveryRef names one delivery's next step.
+type DeliveryRef struct {
+	Delivery   string `json:"delivery"`
+	Generation int    `json:"generation"`
+	Enqueue    int    `json:"enqueue"` // counts how often the delivery was handed to the queue
+}
+
+// Validate implements [Payload].
+func (r DeliveryRef) Validate() error {
+	var p waybill.Problems
+	if _, err := waybill.DeliverySlot(r.Delivery); err != nil {
+		p.Addf("delivery", "%v", err)
+	}
+	if r.Generation < 1 {
+		p.Addf("generation", "%d is not a generation; they count from 1", r.Generation)
+	}
+	if r.Enqueue < 1 {
+		p.Addf("enqueue", "%d is not an enqueue counter; they count from 1", r.Enqueue)
+	}
+	return p.Err()
+}
+
+// Queues.
+const (
+	QueueExport = "export"
+)
+
+// ExportPush converts a run and pushes its files to a customer's object store.
+var ExportPush = Type[DeliveryRef]{Declaration{
+	Name:    "export.push",
+	Queue:   QueueExport,
+	Timeout: 6 * time.Hour,
+	Retry: RetryPolicy{
+		Delays:  []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
+		Replays: []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour},
+	},
+	Stages:  []waybill.Stage{waybill.StageStage, waybill.StageVerify},
+	Starts:  []waybill.Kind{waybill.KindStorage},
+	Summary: "convert and upload every format in one pass (stage); read back size, checksum, metadata (verify)",
+}}
+
+// All lists the declarations.
+func All() []Declaration {
+	return []Declaration{ExportPush.Declaration}
+}
+
+// Lookup returns the declaration of a task type.
+func Lookup(name string) (Declaration, bool) {
+	i := slices.IndexFunc(All(), func(d Declaration) bool { return d.Name == name })
+	if i < 0 {
+		return Declaration{}, false
+	}
+	return All()[i], true
+}
+
+// Starting returns the task that a delivery to a kind of connector begins with.
+func Starting(kind waybill.Kind) (Declaration, bool) {
+	for _, d := range All() {
+		if slices.Contains(d.Starts, kind) {
+			return d, true
+		}
+	}
+	return Declaration{}, false
+}
+
+// QueueNames lists the queues that the declarations use.
+func QueueNames() []string {
+	var names []string
+	for _, d := range All() {
+		names = append(names, d.Queue)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Route binds a task type to the function that does it.
+type Route struct {
+	Declaration
+	Run func(ctx context.Context, payload []byte) error
+}
+
+// Handle makes a route of a handler.
+func Handle[P Payload](t Type[P], handler func(context.Context, P) error) Route {
+	return Route{Declaration: t.Declaration, Run: func(ctx context.Context, text []byte) error {
+		p, err := t.Decode(text)
+		if err != nil {
+			return &PayloadError{Err: err}
+		}
+		return handler(ctx, p)
+	}}
+}
+
+// PayloadError is a payload that this version cannot read. A newer one may, so
+// the task is left for it.
+type PayloadError struct{ Err error }
+
+func (e *PayloadError) Error() string { return e.Err.Error() }
+func (e *PayloadError) Unwrap() error { return e.Err }

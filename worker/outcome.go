@@ -1,0 +1,177 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/monitoring"
+	"github.com/waybillhq/waybill/tasks"
+)
+
+// This file alone turns what a handler returned into what the ledger and asynq
+// do next.
+//
+//	handler returned                 ledger                     asynq
+//	nil                              (completed by the handler) done
+//	ErrGone                          –                          done
+//	BusyError, ErrLost               –                          again, no failure
+//	PayloadError, unknown task       –                          again, for a newer worker
+//	Attempt: shutdown                queued, costs no attempt   again at once, no failure
+//	Attempt: Throttled               retrying, no attempt       again when they said
+//	Attempt: Transient, tries left   retrying                   again after the policy's delay
+//	Attempt: Transient, none left    failed, perhaps a replay   task deleted
+//	Attempt: Blocked, Permanent      blocked, failed            task deleted
+//
+// asynq never archives and never counts: see maxRetry in package tasks.
+
+// verdict is the error that asynq gets when a task is to run again. asynq
+// keeps and shows its text: it holds no vendor's words and no secret.
+type verdict struct {
+	text    string
+	after   time.Duration
+	at      time.Time // or then
+	failure bool      // counts as failed in asynq's figures
+}
+
+func (v *verdict) Error() string { return v.text }
+
+// retryDelay tells asynq when a task runs again. asynq keeps whole seconds and
+// cuts the rest off, so a due time is a whole second already (the ledger rounds
+// up) and nothing starts early.
+func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
+	v, ok := errors.AsType[*verdict](err)
+	switch {
+	case !ok: // asynq's own errors: lease expired, deadline, panic
+		return time.Second
+	case !v.at.IsZero():
+		return time.Until(v.at)
+	default:
+		return v.after
+	}
+}
+
+func isFailure(err error) bool {
+	v, ok := errors.AsType[*verdict](err)
+	return ok && v.failure
+}
+
+// settle ends a task.
+func (w *Worker) settle(ctx context.Context, d tasks.Declaration, err error) error {
+	attempt, isAttempt := errors.AsType[*ledger.Attempt](err)
+	busy, isBusy := errors.AsType[*ledger.BusyError](err)
+	payload, isPayload := errors.AsType[*tasks.PayloadError](err)
+	switch {
+	case err == nil:
+		w.count(d, monitoring.OutcomeComplete)
+		return nil
+	case isAttempt:
+		return w.settleAttempt(ctx, d, attempt)
+	case isBusy:
+		w.count(d, monitoring.OutcomeSkipped)
+		return &verdict{text: busy.Error(), after: min(busy.After, 5*time.Second)}
+	case errors.Is(err, ledger.ErrGone):
+		w.count(d, monitoring.OutcomeSkipped)
+		return nil
+	case errors.Is(err, ledger.ErrLost):
+		w.cfg.Log.Warn("attempt lost its delivery", "task", d.Name, "error", err)
+		w.count(d, monitoring.OutcomeCancelled)
+		return &verdict{text: ledger.ErrLost.Error(), after: 5 * time.Second}
+	case isPayload:
+		w.cfg.Log.Error("task left for a newer worker", "task", d.Name, "error", payload)
+		return &verdict{text: "payload is unknown to this version; left for a newer worker", after: time.Minute}
+	default: // the ledger could not be asked
+		w.cfg.Log.Error("task could not begin", "task", d.Name, "error", err)
+		return &verdict{text: "the ledger could not be reached", after: time.Second}
+	}
+}
+
+// settleAttempt tells the ledger how an attempt ended, and asynq what the
+// ledger made of it. The ledger is asked even when the task's own context is
+// over: otherwise the delivery would wait for its lease to run out.
+func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledger.Attempt) error {
+	delivery := a.Delivery()
+	decision := decide(d.Retry, delivery, failureOf(ctx, delivery.Stage, a.Err), context.Cause(ctx))
+	settled, err := w.tellLedger(ctx, a, decision)
+	log := w.cfg.Log.With("task", d.Name, "delivery", delivery.ID, "connector", delivery.Connector, "attempt", delivery.Attempts)
+	if err != nil {
+		log.Warn("attempt could not be settled; its lease will run out", "error", err)
+		w.count(d, monitoring.OutcomeCancelled)
+		return &verdict{text: "the attempt could not be settled", after: 5 * time.Second}
+	}
+	f := decision.Failure
+	w.cfg.Metrics.Outcome(d.Name, outcomes[settled.State], f.Stage)
+	switch settled.State {
+	case waybill.StateQueued:
+		log.Info("attempt given back")
+		return &verdict{text: ErrShutdown.Error()}
+	case waybill.StateRetrying:
+		w.cfg.Metrics.Retry(d.Name, f.Verdict)
+		log.Warn("attempt failed; will be tried again", "stage", f.Stage, "code", f.Code, "next", settled.Next, "error", f)
+		return &verdict{text: summary(f), at: settled.Next, failure: f.Verdict != waybill.Throttled}
+	default:
+		log.Error("delivery "+string(settled.State), "stage", f.Stage, "code", f.Code, "action", f.Action, slog.Any("error", f))
+		return fmt.Errorf("%s: %w", summary(f), asynq.RevokeTask)
+	}
+}
+
+// tellLedger settles, patiently: an answer that got lost is worth a few tries,
+// and each is refused if an earlier one took effect.
+func (w *Worker) tellLedger(ctx context.Context, a *ledger.Attempt, d ledger.Decision) (ledger.Settled, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return a.Settle(ctx, d)
+}
+
+// summary is what queue views show of a failure.
+func summary(f *waybill.Failure) string {
+	return fmt.Sprintf("%s: %s: %s", f.Stage, f.Code, f.Action)
+}
+
+// failureOf is the failure of an attempt, or what the context's end says of it.
+func failureOf(ctx context.Context, stage waybill.Stage, err error) *waybill.Failure {
+	if errors.Is(context.Cause(ctx), ErrStalled) {
+		f := waybill.Failf(waybill.Transient, "internal.stalled",
+			"The step moved no byte for minutes and was cancelled; it is tried again by itself.", "%w: %w", ErrStalled, err)
+		return waybill.At(cmp.Or(stage, waybill.StageStage), f)
+	}
+	return waybill.At(cmp.Or(stage, waybill.StageStage), err)
+}
+
+// decide applies a task's retry policy to one failed attempt.
+func decide(policy tasks.RetryPolicy, d waybill.Delivery, f *waybill.Failure, cause error) ledger.Decision {
+	retries := d.Attempts - 1 // of this round, before this failure
+	switch {
+	case errors.Is(cause, ErrShutdown) && f.Verdict == waybill.Transient:
+		return ledger.Decision{State: waybill.StateQueued, Failure: f}
+	case f.Verdict == waybill.Throttled:
+		return ledger.Decision{State: waybill.StateRetrying, After: cmp.Or(f.After, 30*time.Second), Failure: f}
+	case f.Verdict == waybill.Blocked:
+		return ledger.Decision{State: waybill.StateBlocked, Costs: true, Failure: f}
+	case f.Verdict == waybill.Transient && retries < len(policy.Delays):
+		return ledger.Decision{State: waybill.StateRetrying, After: policy.Delays[max(retries, 0)], Costs: true, Failure: f}
+	case f.Verdict == waybill.Transient && d.Replays < len(policy.Replays):
+		return ledger.Decision{State: waybill.StateFailed, After: policy.Replays[d.Replays], Costs: true, Failure: f}
+	default:
+		return ledger.Decision{State: waybill.StateFailed, Costs: true, Failure: f}
+	}
+}
+
+// outcomes are the metric's words for how the ledger settled an attempt.
+var outcomes = map[waybill.State]monitoring.Outcome{
+	waybill.StateQueued:   monitoring.OutcomeSkipped,
+	waybill.StateRetrying: monitoring.OutcomeRetry,
+	waybill.StateBlocked:  monitoring.OutcomeBlocked,
+	waybill.StateFailed:   monitoring.OutcomeFailed,
+}
+
+func (w *Worker) count(d tasks.Declaration, o monitoring.Outcome) {
+	w.cfg.Metrics.Outcome(d.Name, o, "")
+}
