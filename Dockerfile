@@ -11,9 +11,10 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /rootfs/waybill ./cmd/waybill
-# Folders that an empty image lacks. A volume that is mounted on one of them for
-# the first time takes over its owner.
-RUN mkdir -p /rootfs/var/lib/waybill /rootfs/tmp
+# Folders that an empty image lacks: for temporary files, for our own bucket, and
+# for one of a customer to try the fleet with. A volume that is mounted on
+# /var/lib/waybill for the first time takes them over, with their owner.
+RUN mkdir -p /rootfs/tmp /rootfs/var/lib/waybill/own /rootfs/var/lib/waybill/bucket
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

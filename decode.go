@@ -26,16 +26,23 @@ func DecodeRun(r io.Reader) (Run, error) {
 		return run, Problems{{Field: "run", Message: fmt.Sprintf("is larger than %d bytes", MaxRunBytes)}}
 	}
 	p := checkKeys(text)
-	if len(p) == 0 {
-		if err := json.Unmarshal(text, &run); err != nil {
-			p.Addf(decodeErrorField(err), "%s", decodeErrorText(err))
-			return run, p
+	if err := json.Unmarshal(text, &run); err != nil {
+		p.addNew(decodeErrorField(err), decodeErrorText(err))
+		return run, p
+	}
+	if problems, ok := errors.AsType[Problems](run.Validate()); ok {
+		for _, q := range problems {
+			p.addNew(q.Field, q.Message)
 		}
 	}
-	if err := run.Validate(); err != nil && len(p) == 0 {
-		p = err.(Problems)
-	}
 	return run, p.Err()
+}
+
+// addNew adds a problem of a field that has none yet.
+func (p *Problems) addNew(field, message string) {
+	if !slices.ContainsFunc(*p, func(q Problem) bool { return q.Field == field }) {
+		*p = append(*p, Problem{field, message})
+	}
 }
 
 // checkKeys reports unknown keys and the absence of those whose zero value

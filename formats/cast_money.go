@@ -24,6 +24,7 @@ func parseDecimal(s []byte, shift int) (d decimal, inexact bool, r reason) {
 		mantissa = mantissa[1:]
 	}
 	whole, fraction, _ := bytes.Cut(mantissa, []byte{'.'})
+	scale := len(fraction)
 	whole = bytes.TrimLeft(whole, "0")
 	significant := len(whole) + len(fraction)
 	if len(whole) == 0 {
@@ -33,54 +34,41 @@ func parseDecimal(s []byte, shift int) (d decimal, inexact bool, r reason) {
 	if significant == 0 {
 		return decimal{}, false, castOK
 	}
-	scale := len(mantissa) - 1 - bytes.IndexByte(mantissa, '.')
-	if bytes.IndexByte(mantissa, '.') < 0 {
-		scale = 0
-	}
-	// Of the digits, keep stand before the ninth decimal; the rest is rounded.
+	// Of the digits, keep stand before the tenth decimal; the rest is rounded.
 	keep := significant + exponent - scale - shift + decimalScale
 	if keep > 38 {
 		return decimal{}, false, reasonAmountRange
 	}
-	dropped := digitsOf(whole, fraction, func(i int, digit uint64) {
-		if i < keep {
-			d.push(digit)
-		}
-	}, keep)
-	for i := significant; i < keep; i++ {
-		d.push(0)
-	}
-	if dropped.first >= 5 {
-		d.increment()
-	}
-	if d.tooLarge() {
+	if inexact = d.take(whole, fraction, keep); d.tooLarge() {
 		return decimal{}, false, reasonAmountRange
 	}
 	d.negative = d.negative && d.hi|d.lo != 0
-	return d, dropped.any, castOK
+	return d, inexact, castOK
 }
 
-type droppedDigits struct {
-	first uint64 // the digit behind the last kept
-	any   bool   // one of them is not zero
-}
-
-func digitsOf(whole, fraction []byte, each func(i int, digit uint64), keep int) (dropped droppedDigits) {
-	i := 0
-	for _, part := range [2][]byte{whole, fraction} {
+// take sets the magnitude to the first digits, as many as there are to keep,
+// rounded by the next one. It reports whether it dropped anything but zeros.
+func (d *decimal) take(whole, fraction []byte, keep int) (inexact bool) {
+	i, up := 0, false
+	for _, part := range [...][]byte{whole, fraction} {
 		for _, c := range part {
 			digit := uint64(c - '0')
-			each(i, digit)
-			if i >= keep && digit != 0 {
-				dropped.any = true
-			}
-			if i == keep {
-				dropped.first = digit
+			if i < keep {
+				d.push(digit)
+			} else {
+				inexact = inexact || digit != 0
+				up = up || i == keep && digit >= 5
 			}
 			i++
 		}
 	}
-	return dropped
+	for ; i < keep; i++ {
+		d.push(0)
+	}
+	if up {
+		d.increment()
+	}
+	return inexact
 }
 
 // cutExponent splits a number at its exponent, which it bounds: beyond the
@@ -163,7 +151,7 @@ func (d decimal) appendText(dst []byte, decimals int) []byte {
 // money is a MONEY object's content.
 type money struct {
 	amount   decimal
-	currency string
+	currency []byte
 	decimals int // of the currency
 	inexact  bool
 }
@@ -219,7 +207,7 @@ func parseMoney(object []byte) (m money, r reason) {
 	if code.kind == jsonString {
 		m.currency, m.decimals = currencyOf(plainString(object, code))
 	}
-	if m.currency == "" {
+	if m.currency == nil {
 		return m, reasonCurrency
 	}
 	m.amount, m.inexact, r = parseDecimal(digits, m.decimals)

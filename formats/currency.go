@@ -22,7 +22,7 @@ var minorUnits = map[int]string{
 }
 
 type currency struct {
-	code     string
+	code     []byte
 	decimals int
 }
 
@@ -32,17 +32,17 @@ func indexCurrencies() map[[3]byte]currency {
 	index := map[[3]byte]currency{}
 	for decimals, codes := range minorUnits {
 		for code := range strings.FieldsSeq(codes) {
-			index[[3]byte([]byte(code))] = currency{code, decimals}
+			index[[3]byte([]byte(code))] = currency{[]byte(code), decimals}
 		}
 	}
 	return index
 }
 
 // currencyOf returns the ISO 4217 code that text is, in any case, and the
-// decimals of its minor unit; or an empty code.
-func currencyOf(text []byte) (code string, decimals int) {
+// decimals of its minor unit; or no code.
+func currencyOf(text []byte) (code []byte, decimals int) {
 	if len(text) != 3 {
-		return "", 0
+		return nil, 0
 	}
 	key := [3]byte(text)
 	for i, c := range key {

@@ -81,7 +81,7 @@ func notRecords(b []byte) error {
 	case first == utf8.RuneError || first < ' ':
 		return errors.New("the input is not a list of JSON records: it does not begin with text")
 	}
-	return fmt.Errorf("the input is not a list of JSON records: it begins with %q, where records begin with { or [", first)
+	return fmt.Errorf("the input is not a list of JSON records: it begins with %q, where records begin with { or [", string(first))
 }
 
 type firstObject struct {

@@ -297,10 +297,10 @@ func (e *emitter) money(i int, f *field, t token, text []byte) reason {
 		e.b.csv = append(e.b.csv, text...)
 	}
 	e.comma()
-	if m.currency == "" {
+	if m.currency == nil {
 		e.nullColumn(f.column + 1)
 	} else {
-		e.text(f.column+1, []byte(m.currency))
+		e.text(f.column+1, m.currency)
 	}
 	return castOK
 }

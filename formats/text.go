@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"time"
@@ -27,13 +28,27 @@ func appendCSVText(dst, s []byte) []byte {
 }
 
 func needsQuotes(s []byte) bool {
-	for _, c := range s {
+	rest := s
+	for ; len(rest) >= 8; rest = rest[8:] { // eight bytes at a time
+		if csvSpecial(binary.LittleEndian.Uint64(rest)) {
+			return true
+		}
+	}
+	for _, c := range rest {
 		if c == ',' || c == '"' || c == '\n' || c == '\r' {
 			return true
 		}
 	}
 	// White space at an end is lost on readers that trim; "\." alone ends a COPY.
 	return s[0] == ' ' || s[len(s)-1] == ' ' || string(s) == `\.`
+}
+
+// csvSpecial reports whether one of the eight bytes is a comma, a quote or a
+// line break.
+func csvSpecial(w uint64) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	comma, quote, newline, cr := w^ones*',', w^ones*'"', w^ones*'\n', w^ones*'\r'
+	return ((comma-ones)&^comma|(quote-ones)&^quote|(newline-ones)&^newline|(cr-ones)&^cr)&high != 0
 }
 
 func csvHeader(l *layout) []byte {

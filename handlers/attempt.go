@@ -65,8 +65,8 @@ func (a *attempt) prepare(ctx context.Context, task tasks.Declaration) error {
 func (a *attempt) close(err *error) {
 	if p := recover(); p != nil {
 		a.log.Error("handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		*err = waybill.Failf(waybill.Permanent, "internal.panic",
-			"This is a fault of Waybill; report it with the worker's log of this delivery.", "panic: %v", p)
+		*err = waybill.At(a.Delivery.Stage, waybill.Failf(waybill.Permanent, "internal.panic",
+			"This is a fault of Waybill; report it with the worker's log of this delivery.", "panic: %v", p))
 	}
 	*err = a.Close(*err)
 }

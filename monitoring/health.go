@@ -94,6 +94,11 @@ func reason(err error) string {
 	return "failed"
 }
 
+type unhealthy struct {
+	Status  string    `json:"status"`
+	Failing []Failing `json:"failing"`
+}
+
 // ServeHTTP answers a probe.
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	failing := h.Failing(r.Context())
@@ -105,5 +110,7 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": "failing", "failing": failing})
+	if err := json.NewEncoder(w).Encode(unhealthy{"failing", failing}); err != nil {
+		h.log.LogAttrs(r.Context(), slog.LevelDebug, "health probe left", slog.Any(KeyError, err))
+	}
 }

@@ -41,8 +41,12 @@ var (
 
 // Catalog lists every metric of this package, for the documentation.
 func Catalog() []Metric {
-	return []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, bytesOut, rowsOut,
+	list := []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, bytesOut, rowsOut,
 		castFailures, quarantined, queueSize, queueTasks, queueLatency, queuePaused, queueErrors}
+	for i := range list {
+		list[i].Labels = slices.Clone(list[i].Labels) // the caller's to sort
+	}
+	return list
 }
 
 // Outcome is how an attempt at a task ended.

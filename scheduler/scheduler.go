@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
@@ -38,7 +39,8 @@ type Inspector interface {
 type Config struct {
 	Ledger      *ledger.Ledger
 	Subscribers Subscribers
-	Inspector   Inspector
+	Inspector   Inspector // default: asynq on Redis
+	Redis       redis.UniversalClient
 	Sweep       time.Duration // between sweeps; default 5 s
 	Log         *slog.Logger
 }
@@ -55,6 +57,9 @@ const refillEvery = 12
 func New(cfg Config) *Scheduler {
 	cfg.Sweep = cmp.Or(cfg.Sweep, 5*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
+	if cfg.Inspector == nil {
+		cfg.Inspector = asynq.NewInspectorFromRedisClient(cfg.Redis)
+	}
 	return &Scheduler{cfg: cfg}
 }
 

@@ -58,7 +58,7 @@ var faults = []fault{
 		verdict: waybill.Blocked, code: "storage.symlink",
 		action: "A symbolic link leads out of the {store}; remove the link.",
 	}, {
-		codes:   []string{"InvalidAccessKeyId"},
+		codes:   []string{"InvalidAccessKeyId", "XAdminUserNotFound"}, // the latter is versitygw's
 		verdict: waybill.Blocked, code: "storage.unknown_access_key",
 		action: "The access key id for the {store} is not known there; correct the connector's accessKeyId.",
 	}, {
@@ -108,10 +108,10 @@ var faults = []fault{
 		verdict: waybill.Blocked, code: "storage.key_taken",
 		action: "The {store} holds a file where the connector's path needs a folder, or a folder where it needs a file; move that out of the way or change the path.",
 	}, {
-		codes:    []string{"NoSuchKey", "NotFound", "NoSuchVersion"},
-		statuses: []int{http.StatusNotFound},
-		causes:   []error{fs.ErrNotExist},
-		verdict:  waybill.Permanent, code: "storage.not_found",
+		// Not every 404: a server that is no S3 at all must not look like an empty store.
+		codes:   []string{"NoSuchKey", "NoSuchVersion"},
+		causes:  []error{fs.ErrNotExist},
+		verdict: waybill.Permanent, code: "storage.not_found",
 		action: "The object is not in the {store} (any more); hand the run in again if it is still wanted.",
 		means:  ErrNotExist,
 	}, {

@@ -43,16 +43,27 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, failure(context.Background(), name, err)
 	}
-	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", errNoFolder, err)
-	}
+	root, err := openRoot(dir)
 	if err != nil {
-		return nil, failure(context.Background(), name, err)
+		return nil, failure(context.Background(), name, fmt.Errorf("%w: %w", errFolder, err))
 	}
 	f := &Folder{dir: dir, root: root}
 	f.sweep(time.Now().Add(-abandonedAfter))
 	return f, nil
+}
+
+func openRoot(dir string) (*os.Root, error) {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		err = fmt.Errorf("%w: %w", errNoFolder, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(dir)
 }
 
 // Close releases the folder. The store is of no use after it.

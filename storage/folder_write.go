@@ -101,12 +101,7 @@ func (d *draft) publish(opts PutOptions) error {
 	if err := d.f.mkdirs(path.Dir(key)); err != nil {
 		return err
 	}
-	if opts.IfAbsent {
-		err = d.link(key)
-	} else {
-		err = d.f.root.Rename(d.tmp, filepath.FromSlash(key))
-	}
-	if err != nil {
+	if err := d.name(key, opts.IfAbsent); err != nil {
 		return err
 	}
 	d.published = true
@@ -116,14 +111,19 @@ func (d *draft) publish(opts PutOptions) error {
 	return d.f.syncDir(path.Dir(key))
 }
 
-// link refuses a name that is taken even by a program that knows nothing of the lock.
-func (d *draft) link(key string) error {
-	err := d.f.root.Link(d.tmp, filepath.FromSlash(key))
+// name puts the file where its key is. A link refuses a name that is taken
+// even by a program that knows nothing of the lock.
+func (d *draft) name(key string, ifAbsent bool) error {
+	give := d.f.root.Rename
+	if ifAbsent {
+		give = d.f.root.Link
+	}
+	err := give(d.tmp, filepath.FromSlash(key))
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if info, err := d.f.lstat(key); err == nil && info == nil {
-		return fmt.Errorf("%w: %s", errKeyTaken, key)
+	if info, failed := d.f.lstat(key); failed == nil && info == nil {
+		return fmt.Errorf("%w: %w", errKeyTaken, err)
 	}
 	return fmt.Errorf("%w: %w", ErrPrecondition, err)
 }

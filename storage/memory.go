@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// partSize and partsInFlight bound what one upload holds: the parts under way
-// and the one being filled.
+// partSize and partsInFlight bound what one upload holds, the part that is
+// being filled included.
 const (
 	partSize      = 8 << 20
 	partsInFlight = 4
@@ -38,7 +38,7 @@ type buffers struct {
 }
 
 func (m *PartMemory) buffers() *buffers {
-	return &buffers{memory: m, idle: make(chan *[partSize]byte, partsInFlight+1)}
+	return &buffers{memory: m, idle: make(chan *[partSize]byte, partsInFlight)}
 }
 
 // next returns memory for a part. It waits while as many parts are under way
@@ -46,7 +46,7 @@ func (m *PartMemory) buffers() *buffers {
 func (b *buffers) next(ctx context.Context) (*[partSize]byte, error) {
 	shared := b.memory.shared
 	switch {
-	case len(b.idle) > 0 || b.held > partsInFlight:
+	case len(b.idle) > 0 || b.held == partsInFlight:
 		shared = nil
 	case b.held == 0:
 		b.held++

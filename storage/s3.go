@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net"
 	"net/http"
@@ -64,6 +65,8 @@ type S3 struct {
 	bucket string
 	prefix string // empty, or with a slash at its end
 	memory *PartMemory
+
+	maxParts int32 // of one object; fewer in tests
 }
 
 var _ Store = (*S3)(nil)
@@ -97,7 +100,7 @@ func NewS3(ctx context.Context, opts S3Options) (*S3, error) {
 	if memory == nil {
 		memory = NewPartMemory(16)
 	}
-	return &S3{client: s3.New(options), bucket: opts.Bucket, prefix: folderPrefix(opts.Prefix), memory: memory}, nil
+	return &S3{client: s3.New(options), bucket: opts.Bucket, prefix: folderPrefix(opts.Prefix), memory: memory, maxParts: maxParts}, nil
 }
 
 func folderPrefix(prefix string) string {
@@ -247,16 +250,17 @@ func (s *S3) head(ctx context.Context, key, ifMatch string) (Object, error) {
 // missing bucket, expired keys and a wrong region look like a missing object
 // or a malformed request; a GET, which needs the same permission, tells.
 func (s *S3) explain(ctx context.Context, key string, err error) error {
-	if _, status := answer(err); status != http.StatusNotFound && status != http.StatusForbidden && status != http.StatusBadRequest {
+	_, status := answer(err)
+	if status != http.StatusNotFound && status != http.StatusForbidden && status != http.StatusBadRequest {
 		return err
 	}
 	out, got := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(key), Range: aws.String("bytes=0-0")})
-	if got == nil {
-		_ = out.Body.Close() // the object has come into being since
-		return err
-	}
-	if _, status := answer(got); status >= 400 {
+	if got != nil {
 		return got
+	}
+	_ = out.Body.Close() // the object has come into being since
+	if status == http.StatusNotFound {
+		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -12,38 +13,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/testservers"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/storage/storagetest"
 )
 
+// The bucket holds other objects beside the store's prefix, of which nothing
+// may be seen.
 func TestS3Conformance(t *testing.T) {
-	g := startGateway(t)
-	storagetest.Run(t, func(t *testing.T) storage.Store { return g.open(t, g.bucket(t)) }, storagetest.Caps{
-		Presign: true,
-		Missing: func(t *testing.T) storage.Store { return g.open(t, storage.S3Options{Bucket: "no-such-bucket"}) },
-		Stranger: func(t *testing.T) storage.Store {
-			opts := g.bucket(t)
-			opts.Keys = staticKeys(storage.Keys{AccessKeyID: g.server.AccessKey, SecretAccessKey: "not the secret"})
-			return g.open(t, opts)
-		},
-		Far: func(t *testing.T) storagetest.Far {
-			proxy := testservers.Proxy(t, g.server.Endpoint[len("http://"):])
-			opts := g.bucket(t)
-			opts.Endpoint = "http://" + proxy.Addr
-			return storagetest.Far{
-				Store:     g.open(t, opts),
-				LimitData: func(n int64) { proxy.LimitData(t, n) },
-				Cut:       func() { proxy.Cut(t) },
-				Restore:   func() { proxy.Restore(t) },
-			}
-		},
-		Leftovers: g.unfinished,
-	})
-}
-
-// A prefix holds its own objects only, and nothing is seen of those beside it.
-func TestS3PrefixConformance(t *testing.T) {
 	g := startGateway(t)
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		opts := g.bucket(t)
@@ -54,8 +32,22 @@ func TestS3PrefixConformance(t *testing.T) {
 		return g.open(t, opts)
 	}, storagetest.Caps{
 		Presign: true,
-		Missing: func(t *testing.T) storage.Store {
-			return g.open(t, storage.S3Options{Bucket: "no-such-bucket", Prefix: "p"})
+		Missing: func(t *testing.T) storage.Store { return g.open(t, storage.S3Options{Bucket: "no-such-bucket"}) },
+		Stranger: func(t *testing.T) storage.Store {
+			opts := g.bucket(t)
+			opts.Keys = staticKeys(storage.Keys{AccessKeyID: g.server.AccessKey, SecretAccessKey: "not the secret"})
+			return g.open(t, opts)
+		},
+		Far: func(t *testing.T) storagetest.Far {
+			proxy := testservers.Proxy(t, g.server.Endpoint[len("http://"):])
+			opts := g.bucket(t)
+			opts.Endpoint, opts.Attempts = "http://"+proxy.Addr, 2
+			return storagetest.Far{
+				Store:     g.open(t, opts),
+				LimitData: func(n int64) { proxy.LimitData(t, n) },
+				Cut:       func() { proxy.Cut(t) },
+				Restore:   func() { proxy.Restore(t) },
+			}
 		},
 		Leftovers: g.unfinished,
 	})
@@ -80,7 +72,8 @@ func (g *gateway) bucket(t *testing.T) storage.S3Options {
 // open opens a bucket of the gateway; what opts do not say is right.
 func (g *gateway) open(t *testing.T, opts storage.S3Options) *storage.S3 {
 	t.Helper()
-	opts.Region, opts.PathStyle = g.server.Region, true
+	opts.PathStyle = true
+	opts.Region = cmp.Or(opts.Region, g.server.Region)
 	if opts.Endpoint == "" {
 		opts.Endpoint = g.server.Endpoint
 	}
@@ -123,4 +116,46 @@ func (g *gateway) unfinished(t *testing.T, store storage.Store) []string {
 		left = append(left, aws.ToString(upload.Key))
 	}
 	return left
+}
+
+// Without keys of the connector's, the process's own identity signs.
+func TestS3OwnIdentity(t *testing.T) {
+	g := startGateway(t)
+	opts := g.bucket(t)
+	opts.Region, opts.Endpoint, opts.PathStyle = g.server.Region, g.server.Endpoint, true
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": g.server.AccessKey, "AWS_SECRET_ACCESS_KEY": g.server.SecretKey, "AWS_SESSION_TOKEN": "",
+		"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ENDPOINT_URL": "http://127.0.0.1:1", // an adapter has its own settings, and takes no others from the environment
+	} {
+		t.Setenv(name, value)
+	}
+	s, err := storage.NewS3(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "a", "text")
+
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	s, err = storage.NewS3(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Stat(t.Context(), "a")
+	wantCode(t, err, waybill.Blocked, "storage.no_credentials")
+}
+
+func TestStoresNameThemselves(t *testing.T) {
+	s, err := storage.NewS3(t.Context(), storage.S3Options{Bucket: "acme", Prefix: "raw/data", Region: "eu-central-1", Keys: staticKeys(storage.Keys{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.URL() != "s3://acme/raw/data/" {
+		t.Errorf("the bucket is %s", s.URL())
+	}
+	dir := t.TempDir()
+	if f := openFolder(t, dir); f.URL() != "file://"+dir+"/" {
+		t.Errorf("the folder is %s", f.URL())
+	}
 }

@@ -27,7 +27,9 @@ import (
 const (
 	// maxParts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 	maxParts = 10_000
-	// abortTimeout bounds the tidying up after a failed upload.
+	// After a failure, the parts under way have so long to end, and then the
+	// abort: one that overtakes a part leaves that part behind,
+	// https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
 	abortTimeout = 5 * time.Second
 )
 
@@ -162,20 +164,23 @@ func (u *upload) create(ctx context.Context) error {
 	return nil
 }
 
-// sendAll sends the parts while it reads the next ones. The first error ends
-// the reading and the other parts; it is the one that is returned.
+// sendAll sends the parts while it reads the next ones. The first error, or
+// the end of ctx, ends the reading; the cause is what it returns.
 func (u *upload) sendAll(ctx context.Context, cancel context.CancelCauseFunc, p part, src *bufio.Reader) error {
+	sendCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(abortTimeout, cut) })()
 	var sending sync.WaitGroup
 	for number := int32(1); ; number++ {
-		if number > maxParts {
+		if number > u.s.maxParts {
 			u.buffers.done(p.memory)
-			cancel(fmt.Errorf("%w: more than %d parts of %d bytes", errTooLarge, maxParts, partSize))
+			cancel(fmt.Errorf("%w: more than %d parts of %d bytes", errTooLarge, u.s.maxParts, partSize))
 			break
 		}
 		sent := p // p is the next part before this one is sent
 		sending.Go(func() {
 			defer u.buffers.done(sent.memory) // the SDK lets go of a body before it returns
-			if err := u.send(ctx, number, sent.bytes()); err != nil {
+			if err := u.send(sendCtx, number, sent.bytes()); err != nil {
 				cancel(err)
 			}
 		})

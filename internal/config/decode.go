@@ -158,7 +158,7 @@ func wanted(t reflect.Type) string {
 // setText sets a leaf from text, which came from YAML or from the environment.
 // It repeats the text in an error only where it cannot be a secret.
 func setText(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	var err error

@@ -89,13 +89,17 @@ func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
+	var removed *redis.IntCmd
 	_, err = l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.SAdd(ctx, connectorDeleted, id)
-		p.HDel(ctx, connectorDocs+team, id)
+		removed = p.HDel(ctx, connectorDocs+team, id)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
+	}
+	if removed.Val() == 0 {
+		return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
 	}
 	return nil
 }

@@ -48,8 +48,8 @@ func TestServices(t *testing.T) {
 func TestFleetServices(t *testing.T) {
 	p := load(t, password+"=secret")
 	for name, want := range map[string]struct{ command, health string }{
-		"scheduler": {"scheduler --config /etc/waybill/waybill.yaml --listen :8080", "CMD /waybill health --url http://127.0.0.1:8080/healthz"},
-		"worker":    {"worker --config /etc/waybill/waybill.yaml --queues export=8 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
+		"scheduler": {"scheduler --listen :8080", "CMD /waybill health --url http://127.0.0.1:8080/healthz"},
+		"worker":    {"worker --queues export=8 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := p.Services[name]
@@ -64,6 +64,9 @@ func TestFleetServices(t *testing.T) {
 			}
 			if got := s.Environment[password]; got == nil || *got != "secret" {
 				t.Error("does not get the password of redis")
+			}
+			if got := s.Environment["WAYBILL_CONFIG"]; got == nil || !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == *got }) {
+				t.Error("names no configuration, or one that is not mounted")
 			}
 			if s.Build == nil || !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 				t.Error("is not built here, or its root file system, capabilities or privileges are not reduced")

@@ -53,6 +53,34 @@ func TestHealthChecksRunTheEntryPoint(t *testing.T) {
 	}
 }
 
+func TestFoldersOfTheConfigurationAreThere(t *testing.T) {
+	folder := regexp.MustCompile(`(?m)(?:file://|fileRoot: )(/\S+)$`)
+	var there []string // by the image, or by a mount
+	for _, c := range commands[*instructions.RunCommand](stages(t)[0]) {
+		for _, word := range strings.FieldsSeq(strings.Join(c.CmdLine, " ")) {
+			there = append(there, strings.TrimPrefix(word, "/rootfs"))
+		}
+	}
+	for _, v := range load(t, password+"=secret").Services["worker"].Volumes {
+		there = append(there, v.Target)
+	}
+	for _, name := range []string{"waybill.yaml", "connector.yaml"} {
+		text, err := os.ReadFile(filepath.Join(projectRoot(t), "deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := folder.FindAllStringSubmatch(string(text), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no folder; this test looks for the wrong words", name)
+		}
+		for _, match := range named {
+			if !slices.Contains(there, match[1]) {
+				t.Errorf("%s names the folder %s, which neither the image nor a mount has", name, match[1])
+			}
+		}
+	}
+}
+
 func buildsStatically(c *instructions.RunCommand) bool {
 	line := strings.Join(c.CmdLine, " ")
 	return strings.Contains(line, "CGO_ENABLED=0 go build") && strings.HasSuffix(line, " ./cmd/waybill")

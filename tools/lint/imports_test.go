@@ -48,7 +48,7 @@ func rows() []row {
 		{"internal/connectors", "/internal/config", yes}, {"internal/connectors", "/internal/secrets", yes}, {"internal/connectors", redis, yes}, {"internal/connectors", "/storage", no},
 		{"internal/source", "/storage", yes}, {"internal/source", "/internal/netguard", yes}, {"internal/source", "/internal/ledger", no}, {"internal/source", redis, no},
 		{"internal/fakes", "/warehouses/delta", yes}, {"internal/fakes", "/handlers", no},
-		{"internal/config", "", yes}, {"internal/config", redis, yes}, {"internal/config", "/storage", no}, {"internal/secrets", aws, yes}, {"internal/notify", aws, no},
+		{"internal/config", "", yes}, {"internal/config", redis, yes}, {"internal/config", "/internal/secrets", yes}, {"internal/config", "/storage", no}, {"internal/secrets", aws, yes}, {"internal/notify", aws, no},
 
 		{"monitoring", "", yes}, {"monitoring", asynq, yes}, {"monitoring", asynqmon, yes}, {"monitoring", prom, yes}, {"monitoring", redis, yes},
 		{"monitoring", "/tasks", no}, {"monitoring", "/worker", no},
@@ -64,6 +64,7 @@ func rows() []row {
 
 		{"cmd/waybill", "/worker", yes}, {"cmd/waybill", "/handlers", yes}, {"cmd/waybill", redis, yes}, {"cmd/waybill", cobra, yes},
 		{"cmd/waybill", asynq, no}, {"cmd/waybill", prom, no}, {"cmd/waybill", miniredis, no}, {"cmd/waybill", "/internal/testservers", no},
+		{"cmd/internal/fleet", "/handlers", yes}, {"cmd/internal/fleet", asynq, no},
 		{"cmd/sandbox", miniredis, yes}, {"cmd/sandbox", asynq, no}, {"cmd/sandbox", asynqmon, no},
 	}
 }
@@ -159,12 +160,12 @@ func lint(t *testing.T, program, dir string) map[string]string {
 	}
 	var parsed struct {
 		Issues []struct {
-			FromLinter string `json:"FromLinter"`
-			Text       string `json:"Text"`
+			FromLinter string `json:"fromLinter"`
+			Text       string `json:"text"`
 			Pos        struct {
-				Filename string `json:"Filename"`
-			} `json:"Pos"`
-		} `json:"Issues"`
+				Filename string `json:"filename"`
+			} `json:"pos"`
+		} `json:"issues"`
 	}
 	if err := json.Unmarshal(text, &parsed); err != nil {
 		t.Fatal(err)

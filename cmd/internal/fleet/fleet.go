@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9"
@@ -139,8 +138,7 @@ func (f *Fleet) sources() source.Opener {
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
 	return scheduler.New(scheduler.Config{
-		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Log: f.Log,
-		Inspector: asynq.NewInspectorFromRedisClient(f.Redis)})
+		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Log: f.Log, Redis: f.Redis})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {

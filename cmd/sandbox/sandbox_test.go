@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/handlers"
+)
+
+const customer = "bucket/kadoa/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
+
+func TestTheBundledRunsArrive(t *testing.T) {
+	dir := t.TempDir()
+	var out, errs bytes.Buffer
+	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0"}, &out, &errs); err != nil {
+		t.Fatalf("%v\n%s%s", err, out.String(), errs.String())
+	}
+	if errs.Len() > 0 {
+		t.Errorf("it logged errors:\n%s", errs.String())
+	}
+	for folder, want := range map[string]struct {
+		rows    int64
+		version int
+	}{
+		"wf_movies/2025-01-15T10-30-00Z-job_20250115_01":        {3201, 1},
+		"wf_earthquakes/2025-01-16T06-00-03Z-job_20250116_07":   {1000, 1},
+		"wf_earthquakes/2025-01-17T06-00-02Z-job_20250117_07":   {707, 2},
+		"wf_contributions/2025-01-18T00-15-00Z-job_20250118_01": {58, 1},
+	} {
+		path := filepath.Join(dir, customer, folder)
+		var m handlers.Manifest
+		if err := json.Unmarshal(readFile(t, path, handlers.ManifestName), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Rows != want.rows || m.SchemaVersion != want.version || m.State != "complete" {
+			t.Errorf("%s: %d rows, V%d, %s; want %d, V%d, complete", folder, m.Rows, m.SchemaVersion, m.State, want.rows, want.version)
+		}
+		if lines := int64(bytes.Count(readFile(t, path, "data.jsonl"), []byte("\n"))); lines != want.rows {
+			t.Errorf("%s: %d lines of JSONL, want %d", folder, lines, want.rows)
+		}
+		records, err := csv.NewReader(bytes.NewReader(readFile(t, path, "data.csv"))).ReadAll()
+		if err != nil || int64(len(records)) != want.rows+1 {
+			t.Errorf("%s: %d CSV records, %v; want %d and a header", folder, len(records), err, want.rows)
+		}
+		if !strings.Contains(out.String(), folder) {
+			t.Errorf("%s is not named in what it printed", folder)
+		}
+	}
+	wantNowhere(t, filepath.Join(dir, "bucket"), "_sourceIndex")
+}
+
+func readFile(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func wantNowhere(t *testing.T, dir, text string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(text)) {
+			t.Errorf("%s holds %s", path, text)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("mine.jsonl", `{"a":1}`+"\n")
+	file := write("mine.run.json", `{"teamId":"mine","workflowId":"wf","jobId":"j","state":"FINISHED","finishedAt":"2025-01-15T10:30:00Z","rowCount":1,
+		"source":{"uri":"mine.jsonl"},"schema":{"fields":[{"name":"a","dataType":"NUMBER"}]}}`)
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "-f", file}, &out, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if got := readFile(t, filepath.Join(dir, "bucket/kadoa/mine/wf/2025-01-15T10-30-00Z-j"), "data.csv"); !strings.Contains(string(got), "1") {
+		t.Errorf("CSV %q", got)
+	}
+
+	write("mine.jsonl", `{"a":1}`+"\n"+`{"a":`)
+	out.Reset()
+	err := run(t.Context(), []string{"--once", "--dir", filepath.Join(dir, "second"), "--listen", "127.0.0.1:0", "-f", file}, &out, &bytes.Buffer{})
+	if err == nil || !strings.Contains(err.Error(), "1 of 5 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
+		t.Errorf("a run that cannot be delivered: %v\n%s", err, out.String())
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, args := range [][]string{{"--twice"}, {"once"}, {"--once", "-f", "/nowhere/run.json"}} {
+		if err := run(t.Context(), args, &bytes.Buffer{}, &bytes.Buffer{}); err == nil {
+			t.Errorf("%v was taken", args)
+		}
+	}
+}
+
+func TestTheBundledRunsAreAllNamed(t *testing.T) {
+	entries, err := bundled.ReadDir(bundledDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".run.json") {
+			n++
+		}
+	}
+	if n != len(order) {
+		t.Errorf("%d runs are bundled and %d delivered", n, len(order))
+	}
+	if waybill.Slots != 64 {
+		t.Error("the number of slots is part of every key in Redis and cannot change")
+	}
+}

@@ -1,0 +1,436 @@
+package formats
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waybillhq/waybill"
+	xcurrency "golang.org/x/text/currency"
+)
+
+// castOne converts one record with one value and returns its columns, the CSV
+// line, the reason of a failed cast, and the field's counts.
+func castOne(t *testing.T, field, value string) (cells []any, csv, why string, stats waybill.FieldStats) {
+	t.Helper()
+	o := mustRun(t, `{"v":`+value+`}`, Options{Schema: schemaOf("v " + field)}, Parquet, CSV)
+	if o.Rows != 1 {
+		t.Fatalf("%s: %s", value, quarantined(o.Conversion))
+	}
+	if len(o.FailedCasts) > 0 {
+		why = o.FailedCasts[0].Reason
+	}
+	_, csv, _ = strings.Cut(o.text(CSV), "\n")
+	return readTable(t, o.files[Parquet]).rows[0], strings.TrimSuffix(csv, "\n"), why, o.Fields[0]
+}
+
+func TestCastText(t *testing.T) {
+	for _, c := range []struct{ value, want, csv string }{
+		{`"plain"`, "plain", "plain"},
+		{`""`, "", `""`},
+		{`"a,\"b\"\nc"`, "a,\"b\"\nc", "\"a,\"\"b\"\"\nc\""},
+		{`" lead"`, " lead", `" lead"`},
+		{`"\\."`, `\.`, `"\."`},
+		{`"\u00fc \ud83d\ude00 \/ \b\f\t"`, "ü 😀 / \b\f\t", "ü 😀 / \b\f\t"},
+		{`"\ud800"`, "\ufffd", "\ufffd"},
+		{`"\udc00\ud83d"`, "\ufffd\ufffd", "\ufffd\ufffd"},
+		{`"\ud800A"`, "\ufffdA", "\ufffdA"},
+		{`"\u0000"`, "\x00", "\x00"},
+		{`1.50e+3`, "1.50e+3", "1.50e+3"},
+		{`true`, "true", "true"},
+		{`{ "a" : [ 1 , "x y" ] }`, `{"a":[1,"x y"]}`, `"{""a"":[1,""x y""]}"`},
+		{`[ ]`, "[]", "[]"},
+	} {
+		for _, field := range []string{"STRING", "LINK", "IMAGE", "CLASSIFICATION"} {
+			cells, csv, why, stats := castOne(t, field, c.value)
+			if cells[0] != c.want || csv != c.csv || why != "" || stats.NonNull != 1 {
+				t.Errorf("%s %s: %q, CSV %q, %q, %+v; want %q, CSV %q", field, c.value, cells[0], csv, why, stats, c.want, c.csv)
+			}
+		}
+	}
+}
+
+func TestCastJSON(t *testing.T) {
+	for value, want := range map[string]string{
+		`{ "a": [1.0, 2e5], "b" : "\u00fc" }`: `{"a":[1.0,2e5],"b":"\u00fc"}`,
+		`"text"`:                              `"text"`,
+		`"\ud800"`:                            `"\ud800"`,
+		`12`:                                  `12`,
+		`false`:                               `false`,
+	} {
+		for _, field := range []string{"OBJECT", "ARRAY"} {
+			if cells, _, why, _ := castOne(t, field, value); cells[0] != want || why != "" {
+				t.Errorf("%s %s: %q, %q; want %q", field, value, cells[0], why, want)
+			}
+		}
+	}
+}
+
+func TestCastNumber(t *testing.T) {
+	for _, c := range []struct {
+		value   string
+		want    any
+		csv     string
+		inexact int64
+		why     reason
+	}{
+		{`0`, 0.0, "0", 0, castOK},
+		{`-0`, math.Copysign(0, -1), "-0", 0, castOK},
+		{`0.1`, 0.1, "0.1", 0, castOK},
+		{`19.90`, 19.9, "19.90", 0, castOK},
+		{`1E-7`, 1e-7, "1E-7", 0, castOK},
+		{`123456789012345.678`, 123456789012345.678, "123456789012345.678", 0, castOK},
+		{`" 12.5\n"`, 12.5, "12.5", 0, castOK},
+		{`9007199254740992`, 9007199254740992.0, "9007199254740992", 0, castOK},
+		{`-9007199254740992`, -9007199254740992.0, "-9007199254740992", 0, castOK},
+		{`9007199254740993`, 9007199254740992.0, "9007199254740993", 1, castOK},
+		{`-12345678901234567890`, -12345678901234567890.0, "-12345678901234567890", 1, castOK},
+		{`1e400`, nil, "", 0, reasonNumberRange},
+		{`""`, nil, "", 0, reasonEmpty},
+		{`"  "`, nil, "", 0, reasonEmpty},
+		{`"1,000"`, nil, "", 0, reasonNotNumber},
+		{`"12 kg"`, nil, "", 0, reasonNotNumber},
+		{`"NaN"`, nil, "", 0, reasonNotNumber},
+		{`"Infinity"`, nil, "", 0, reasonNotNumber},
+		{`"+1"`, nil, "", 0, reasonNotNumber},
+		{`"01"`, nil, "", 0, reasonNotNumber},
+		{`"-01"`, nil, "", 0, reasonNotNumber},
+		{`".5"`, nil, "", 0, reasonNotNumber},
+		{`"5."`, nil, "", 0, reasonNotNumber},
+		{`"-"`, nil, "", 0, reasonNotNumber},
+		{`"0x10"`, nil, "", 0, reasonNotNumber},
+		{`"1_000"`, nil, "", 0, reasonNotNumber},
+		{`true`, nil, "", 0, reasonNotNumber},
+		{`{}`, nil, "", 0, reasonNotNumber},
+		{`[1]`, nil, "", 0, reasonNotNumber},
+	} {
+		cells, csv, why, stats := castOne(t, "NUMBER", c.value)
+		if !sameNumber(cells[0], c.want) || csv != c.csv || why != c.why.String() || stats.Inexact != c.inexact {
+			t.Errorf("%s: %v, CSV %q, %q, %+v", c.value, cells[0], csv, why, stats)
+		}
+	}
+}
+
+func sameNumber(got, want any) bool {
+	a, ok := got.(float64)
+	b, ok2 := want.(float64)
+	return ok == ok2 && math.Float64bits(a) == math.Float64bits(b)
+}
+
+// The short way through parseNumber must agree with the long one.
+func FuzzParseNumber(f *testing.F) {
+	for _, s := range []string{"0", "-0.0", "1.5", "123456789012345", "0.000000000000001", "99999999999999.9", "1.", "00", "-", "1e5", "0.30000000000000004"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, s []byte) {
+		got, _, why := parseNumber(s)
+		want, err := strconv.ParseFloat(string(s), 64)
+		if ok := isNumber(s) && err == nil; ok != (why == castOK) {
+			t.Fatalf("%q: %v, want a number: %t", s, why, ok)
+		} else if ok && math.Float64bits(got) != math.Float64bits(want) {
+			t.Fatalf("%q: %v, want %v", s, got, want)
+		}
+	})
+}
+
+func TestCastBoolean(t *testing.T) {
+	for _, c := range []struct {
+		value string
+		want  any
+		csv   string
+		why   reason
+	}{
+		{`true`, true, "true", castOK},
+		{`false`, false, "false", castOK},
+		{`"TRUE"`, true, "true", castOK},
+		{`" False "`, false, "false", castOK},
+		{`"tr\u0075e"`, true, "true", castOK},
+		{`1`, nil, "", reasonNotBool},
+		{`0`, nil, "", reasonNotBool},
+		{`"yes"`, nil, "", reasonNotBool},
+		{`""`, nil, "", reasonEmpty},
+		{`[]`, nil, "", reasonNotBool},
+		{`{}`, nil, "", reasonNotBool},
+	} {
+		cells, csv, why, _ := castOne(t, "BOOLEAN", c.value)
+		if cells[0] != c.want || csv != c.csv || why != c.why.String() {
+			t.Errorf("%s: %v, CSV %q, %q", c.value, cells[0], csv, why)
+		}
+	}
+}
+
+func TestCastMoney(t *testing.T) {
+	object := func(amount, code string) string { return `{"amount":` + amount + `,"currencyCode":` + code + `}` }
+	nines := strings.Repeat("9", 29)
+	for _, c := range []struct {
+		value    string
+		amount   any
+		currency any
+		csv      string
+		inexact  int64
+		why      reason
+	}{
+		{object("1050", `"USD"`), "10.5", "USD", "10.50,USD", 0, castOK},
+		{object("1050", `"JPY"`), "1050", "JPY", "1050,JPY", 0, castOK},
+		{object("1050", `"KWD"`), "1.05", "KWD", "1.050,KWD", 0, castOK},
+		{object("1050", `"IDR"`), "10.5", "IDR", "10.50,IDR", 0, castOK},
+		{object("1050", `"CLF"`), "0.105", "CLF", "0.1050,CLF", 0, castOK},
+		{object("5", `"usd"`), "0.05", "USD", "0.05,USD", 0, castOK},
+		{object("-5", `"USD"`), "-0.05", "USD", "-0.05,USD", 0, castOK},
+		{object("0", `"USD"`), "0", "USD", "0.00,USD", 0, castOK},
+		{object("-0", `"USD"`), "0", "USD", "0.00,USD", 0, castOK},
+		{object(`" 1234.5 "`, `"EUR"`), "12.345", "EUR", "12.345,EUR", 0, castOK},
+		{object("12e2", `"EUR"`), "12", "EUR", "12.00,EUR", 0, castOK},
+		{`{"currencyCode":"EUR", "formatted":"1 €", "\u0061mount" : 100}`, "1", "EUR", "1.00,EUR", 0, castOK},
+		{`{"amount":1,"currencyCode":"EUR","amount":200}`, "2", "EUR", "2.00,EUR", 0, castOK},
+		{object("1050", `"XXX"`), nil, nil, ",", 0, reasonCurrency},
+		{object("1050", `"DOLLAR"`), nil, nil, ",", 0, reasonCurrency},
+		{object("1050", "null"), nil, nil, ",", 0, reasonCurrency},
+		{`{"amount":1050}`, nil, nil, ",", 0, reasonCurrency},
+		{object("null", `"USD"`), nil, nil, ",", 0, reasonNoAmount},
+		{`{}`, nil, nil, ",", 0, reasonNoAmount},
+		{object(`"10,50"`, `"USD"`), nil, nil, ",", 0, reasonNotMoney},
+		{object("[]", `"USD"`), nil, nil, ",", 0, reasonNotMoney},
+		{`3500`, "3500", nil, "3500,", 0, castOK},
+		{`"0"`, "0", nil, "0,", 0, castOK},
+		{`" 19.90 "`, "19.9", nil, "19.90,", 0, castOK},
+		{`-1.5e3`, "-1500", nil, "-1.5e3,", 0, castOK},
+		{`0.30000000000000004`, "0.3", nil, "0.30000000000000004,", 1, castOK},
+		{`0.0000000005`, "0.000000001", nil, "0.0000000005,", 1, castOK},
+		{`-0.00000000049`, "0", nil, "-0.00000000049,", 1, castOK},
+		{`1.5000000000000`, "1.5", nil, "1.5000000000000,", 0, castOK},
+		{`1e-99999999999999999999`, "0", nil, "1e-99999999999999999999,", 1, castOK},
+		{`0e99999999999999999999`, "0", nil, "0e99999999999999999999,", 0, castOK},
+		{nines, nines, nil, nines + ",", 0, castOK},
+		{"-" + nines + ".999999999", "-" + nines + ".999999999", nil, "-" + nines + ".999999999,", 0, castOK},
+		{nines + ".9999999995", nil, nil, ",", 0, reasonAmountRange},
+		{`1e29`, nil, nil, ",", 0, reasonAmountRange},
+		{`1e99999999999999999999`, nil, nil, ",", 0, reasonAmountRange},
+		{`"$5"`, nil, nil, ",", 0, reasonNotMoney},
+		{`""`, nil, nil, ",", 0, reasonEmpty},
+		{`true`, nil, nil, ",", 0, reasonNotMoney},
+		{`[5]`, nil, nil, ",", 0, reasonNotMoney},
+	} {
+		cells, csv, why, stats := castOne(t, "MONEY", c.value)
+		if cells[0] != c.amount || cells[1] != c.currency || csv != c.csv || why != c.why.String() || stats.Inexact != c.inexact {
+			t.Errorf("%s: %v %v, CSV %q, %q, %+v", c.value, cells[0], cells[1], csv, why, stats)
+		}
+	}
+}
+
+// The figures of ISO 4217, not CLDR's, which differ for more than 20 codes.
+func TestCurrencies(t *testing.T) {
+	newerThanCLDR := "MRU SLE UYW VED VES XAD XCG ZWG"
+	for code, c := range currencies {
+		unit, err := xcurrency.ParseISO(string(code[:]))
+		if err != nil {
+			if !strings.Contains(newerThanCLDR, string(code[:])) {
+				t.Errorf("%s: %v", code, err)
+			}
+			continue
+		}
+		if digits, _ := xcurrency.Standard.Rounding(unit); digits != c.decimals && digits != 0 {
+			t.Errorf("%s has %d decimals, CLDR has %d", code, c.decimals, digits)
+		}
+	}
+	for code, want := range map[string]int{"EUR": 2, "JPY": 0, "KWD": 3, "IQD": 3, "CLF": 4, "COP": 2, "PKR": 2, "HUF": 2, "ISK": 0} {
+		if got, decimals := currencyOf([]byte(code)); string(got) != code || decimals != want {
+			t.Errorf("%s: %s, %d decimals; want %d", code, got, decimals, want)
+		}
+	}
+	if len(currencies) < 170 {
+		t.Errorf("%d currencies", len(currencies))
+	}
+}
+
+func TestCastDate(t *testing.T) {
+	for _, c := range []struct {
+		order, value string
+		want         any
+		why          reason
+	}{
+		{"", "2018-02-07", "2018-02-07", castOK},
+		{"", " 2018-2-7 ", "2018-02-07", castOK},
+		{"", "20180207", "2018-02-07", castOK},
+		{"", "2018-02-07T23:30:00-05:00", "2018-02-07", castOK}, // the day as written
+		{"", "2018-02-07 23:30", "2018-02-07", castOK},
+		{"", "Jun 12 1998", "1998-06-12", castOK},
+		{"", "jun 12, 1998", "1998-06-12", castOK},
+		{"", "June 1st, 1998", "1998-06-01", castOK},
+		{"", "Sept. 3 2001", "2001-09-03", castOK},
+		{"", "12 June 1998", "1998-06-12", castOK},
+		{"", "12-Jun-1998", "1998-06-12", castOK},
+		{"", "12. May 1998", "1998-05-12", castOK},
+		{"", "3rd of August 2020", "2020-08-03", castOK},
+		{"", "1998 Jun 12", "1998-06-12", castOK},
+		{"", "1998-Jun-12", "1998-06-12", castOK},
+		{"", "Friday, June 12, 1998", "1998-06-12", castOK},
+		{"", "Fri, 12 Jun 1998 10:11:12 GMT", "1998-06-12", castOK},
+		{"", "June 12, 1998 at 10:30 PM", "1998-06-12", castOK},
+		{"", "0001-01-01", "0001-01-01", castOK},
+		{"", "9999-12-31", "9999-12-31", castOK},
+		{"", "2000-02-29", "2000-02-29", castOK},
+		{"", "1900-02-29", nil, reasonNoSuchDay},
+		{"", "2018-13-01", nil, reasonNoSuchDay},
+		{"", "Feb 30 2018", nil, reasonNoSuchDay},
+		{"", "0000-01-01", nil, reasonYear},
+		{"", "12018-01-01", nil, reasonYear},
+		{"", "Jun 12 19980", nil, reasonYear},
+		{"", "12-Jun-98", nil, reasonTwoDigitYear},
+		{"", "Jun 12 98", nil, reasonTwoDigitYear},
+		{"", "98-06-12", nil, reasonTwoDigitYear},
+		{"", "Sunday, 06-Nov-94 08:49:37 GMT", nil, reasonTwoDigitYear},
+		{"", "01/31/2015", nil, reasonDateOrder},
+		{"", "31.01.2015", nil, reasonDateOrder},
+		{"", "2015/01/31", nil, reasonDateOrder},
+		{"", "31-01-2015", nil, reasonDateOrder},
+		{"MDY", "01/31/2015", "2015-01-31", castOK},
+		{"MDY", "1.31.2015", "2015-01-31", castOK},
+		{"MDY", "01-31-2015 10:00", "2015-01-31", castOK},
+		{"MDY", "31/01/2015", nil, reasonNoSuchDay},
+		{"MDY", "2015/01/31", nil, reasonOtherOrder},
+		{"MDY", "01/31/15", nil, reasonTwoDigitYear},
+		{"MDY", "Jun 12 1998", "1998-06-12", castOK},
+		{"MDY", "2018-02-07", "2018-02-07", castOK},
+		{"DMY", "31.01.2015", "2015-01-31", castOK},
+		{"DMY", "03/04/2015", "2015-04-03", castOK},
+		{"YMD", "2015/1/31", "2015-01-31", castOK},
+		{"YMD", "31/01/2015", nil, reasonOtherOrder},
+		{"YMD", "15.01.31", nil, reasonTwoDigitYear},
+		{"MDY", "01/31.2015", nil, reasonNotDate},
+		{"MDY", "01/2015", nil, reasonNotDate},
+		{"", "2018-02", nil, reasonNotDate},
+		{"", "2018", nil, reasonNotDate},
+		{"", "2018-W05-3", nil, reasonNotDate},
+		{"", "2018-037", nil, reasonNotDate},
+		{"", "yesterday", nil, reasonNotDate},
+		{"", "Juno 12 1998", nil, reasonNotDate},
+		{"", "Jun12 1998", nil, reasonNotDate},
+		{"", "2018-02-07x", nil, reasonNotDate},
+		{"", "2018-02-07T", nil, reasonNotDate},
+		{"", "-2018-02-07", nil, reasonNotDate},
+		{"", "", nil, reasonEmpty},
+		{"", "2018-02-07 25:00", nil, reasonNoSuchTime},
+	} {
+		cells, csv, why, _ := castOne(t, "DATE "+c.order, strconv.Quote(c.value))
+		wantCSV, _ := c.want.(string)
+		if cells[0] != c.want || csv != wantCSV || why != c.why.String() {
+			t.Errorf("%q %s: %v, CSV %q, %q; want %v, %q", c.value, c.order, cells[0], csv, why, c.want, c.why)
+		}
+	}
+	if cells, _, why, _ := castOne(t, "DATE", "20180207"); cells[0] != nil || why != reasonDateNumber.String() {
+		t.Errorf("a number: %v, %q", cells[0], why)
+	}
+	if _, _, why, _ := castOne(t, "DATE", "{}"); why != reasonNotDate.String() {
+		t.Errorf("an object: %q", why)
+	}
+}
+
+func TestCastDateTime(t *testing.T) {
+	for _, c := range []struct {
+		value            string
+		want             any
+		csv              string
+		assumed, inexact int64
+		why              reason
+	}{
+		{"2018-02-07T01:26:13.840Z", "2018-02-07T01:26:13.84Z", "2018-02-07T01:26:13.840Z", 0, 0, castOK},
+		{"2018-02-07T01:26:13.123456Z", "2018-02-07T01:26:13.123456Z", "2018-02-07T01:26:13.123456Z", 0, 0, castOK},
+		{"2018-02-07T01:26:13,1234567Z", "2018-02-07T01:26:13.123456Z", "2018-02-07T01:26:13.123456Z", 0, 1, castOK},
+		{"2018-02-07T01:26:13.1234560Z", "2018-02-07T01:26:13.123456Z", "2018-02-07T01:26:13.123456Z", 0, 0, castOK},
+		{"2018-02-07T23:30:00-05:00", "2018-02-08T04:30:00Z", "2018-02-08T04:30:00Z", 0, 0, castOK},
+		{"2018-02-07T23:30:00+0530", "2018-02-07T18:00:00Z", "2018-02-07T18:00:00Z", 0, 0, castOK},
+		{"2018-02-07 23:30:00+02", "2018-02-07T21:30:00Z", "2018-02-07T21:30:00Z", 0, 0, castOK},
+		{"20180207T012613Z", "2018-02-07T01:26:13Z", "2018-02-07T01:26:13Z", 0, 0, castOK},
+		{"2018-02-07 01:26", "2018-02-07T01:26:00Z", "2018-02-07T01:26:00Z", 1, 0, castOK},
+		{"2018-02-07 01:26 UTC", "2018-02-07T01:26:00Z", "2018-02-07T01:26:00Z", 0, 0, castOK},
+		{"2018-02-07", "2018-02-07T00:00:00Z", "2018-02-07T00:00:00Z", 1, 0, castOK},
+		{"1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500Z", 0, 0, castOK},
+		{"Wed, 07 Feb 2018 01:26:13 GMT", "2018-02-07T01:26:13Z", "2018-02-07T01:26:13Z", 0, 0, castOK},
+		{"Wed, 07 Feb 2018 01:26:13 +0100", "2018-02-07T00:26:13Z", "2018-02-07T00:26:13Z", 0, 0, castOK},
+		{"Wed Feb  7 01:26:13 2018", "2018-02-07T01:26:13Z", "2018-02-07T01:26:13Z", 1, 0, castOK},
+		{"Wed Feb 7 01:26:13 UTC 2018", "2018-02-07T01:26:13Z", "2018-02-07T01:26:13Z", 0, 0, castOK},
+		{"Wed Feb 07 2018 02:26:13 GMT+0100 (Central European Standard Time)", "2018-02-07T01:26:13Z", "2018-02-07T01:26:13Z", 0, 0, castOK},
+		{"February 7, 2018, 12:05 AM", "2018-02-07T00:05:00Z", "2018-02-07T00:05:00Z", 1, 0, castOK},
+		{"February 7, 2018 12:05:01pm", "2018-02-07T12:05:01Z", "2018-02-07T12:05:01Z", 1, 0, castOK},
+		{"2018-02-07T01:26:13 EST", nil, "", 0, 0, reasonZone},
+		{"2018-02-07T01:26:13+25:00", nil, "", 0, 0, reasonZone},
+		{"2018-02-07T24:00:00Z", nil, "", 0, 0, reasonNoSuchTime},
+		{"2016-12-31T23:59:60Z", nil, "", 0, 0, reasonNoSuchTime},
+		{"Feb 7 2018 13:00 PM", nil, "", 0, 0, reasonNoSuchTime},
+		{"0001-01-01T00:00:00+01:00", nil, "", 0, 0, reasonYear},
+		{"9999-12-31T23:59:59-01:00", nil, "", 0, 0, reasonYear},
+		{"2018-02-07T1", nil, "", 0, 0, reasonNotDate},
+		{"2018-02-07T01:26:13Z.", nil, "", 0, 0, reasonNotDate},
+		{"", nil, "", 0, 0, reasonEmpty},
+	} {
+		cells, csv, why, stats := castOne(t, "DATETIME", strconv.Quote(c.value))
+		if cells[0] != c.want || csv != c.csv || why != c.why.String() || stats.AssumedUTC != c.assumed || stats.Inexact != c.inexact {
+			t.Errorf("%q: %v, CSV %q, %q, %+v", c.value, cells[0], csv, why, stats)
+		}
+	}
+	if cells, _, why, _ := castOne(t, "DATETIME", "1518000000"); cells[0] != nil || why != reasonDateNumber.String() {
+		t.Errorf("a number: %v, %q", cells[0], why)
+	}
+}
+
+func TestCalendarAgreesWithTime(t *testing.T) {
+	day := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	for day.Year() <= 9999 {
+		days := int(day.Unix() / 86400)
+		if got := daysOf(day.Year(), int(day.Month()), day.Day()); got != days {
+			t.Fatalf("%s: %d days, want %d", day, got, days)
+		}
+		if got := string(appendDate(nil, days)); got != day.Format("2006-01-02") {
+			t.Fatalf("%d: %s, want %s", days, got, day.Format("2006-01-02"))
+		}
+		day = day.AddDate(0, 0, 1+day.Day()%3)
+	}
+}
+
+func TestNullAndAbsentAreNoFailures(t *testing.T) {
+	for _, dataType := range waybill.DataTypes() {
+		o := mustRun(t, "{\"v\":null}\n{}\n", Options{Schema: schemaOf("v " + string(dataType))}, Parquet, JSONL)
+		if f := o.Fields[0]; f.NonNull != 0 || f.CastFailures != 0 || o.Rows != 2 {
+			t.Errorf("%s: %+v", dataType, f)
+		}
+		for _, row := range readTable(t, o.files[Parquet]).rows {
+			if slices.ContainsFunc(row, func(v any) bool { return v != nil }) {
+				t.Errorf("%s: %v", dataType, row)
+			}
+		}
+		if o.text(JSONL) != "{\"v\":null}\n{}\n" {
+			t.Errorf("%s: %q", dataType, o.text(JSONL))
+		}
+	}
+}
+
+func TestCastTableNamesEveryType(t *testing.T) {
+	rules := CastTable()
+	for i, dataType := range waybill.DataTypes() {
+		r := rules[i]
+		if r.Type != dataType || r.Column == "" || r.Policy == "" || r.Accepts == "" || r.CSV == "" {
+			t.Errorf("%s: %+v", dataType, r)
+		}
+	}
+}
+
+func TestFailedCastsKeepTheFirst(t *testing.T) {
+	var input strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&input, `{"n":"bad %d"}`+"\n", i)
+	}
+	o := mustRun(t, input.String(), Options{Schema: schemaOf("n NUMBER"), CPUs: 4}, JSONL)
+	if o.Fields[0].CastFailures != 30_000 || len(o.FailedCasts) != maxFailedCasts {
+		t.Fatalf("%+v, %d kept", o.Fields[0], len(o.FailedCasts))
+	}
+	for i, c := range o.FailedCasts {
+		if c != (waybill.FailedCast{Line: int64(i + 1), Field: "n", Reason: "not a number"}) {
+			t.Fatalf("%d: %+v", i, c)
+		}
+	}
+}
