@@ -58,8 +58,8 @@ func At(stage Stage, err error) *Failure {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		g := *f
 		g.Stage = cmp.Or(f.Stage, stage)
-		if error(f) != err { // keep what the callers in between said
-			g.Err = err
+		if direct, ok := err.(*Failure); !ok || direct != f { //nolint:errorlint // whether it is wrapped is the question
+			g.Err = err // keep what the callers in between said
 		}
 		return &g
 	}

@@ -42,7 +42,9 @@ func TestRunProblemsNameTheirFieldAllAtOnce(t *testing.T) {
 		{"negative count", func(r *waybill.Run) { r.RowCount = -1 }, []string{"rowCount: -1 is negative"}},
 		{"no source", func(r *waybill.Run) { r.Source = waybill.Source{} }, []string{"source.uri: is missing"}},
 		{"credentials in the source", func(r *waybill.Run) { r.Source.URI = "https://user:hunter2@example.com/x" }, []string{"source.uri: holds credentials"}},
-		{"unknown source format", func(r *waybill.Run) { r.Source.Format, r.Source.Compression, r.Source.Checksum = "csv", "bzip2", "md5:1" },
+		{"unknown source format", func(r *waybill.Run) {
+			r.Source.Format, r.Source.Compression, r.Source.Checksum = "csv", "bzip2", "md5:1"
+		},
 			[]string{`source.format: "csv"`, `source.compression: "bzip2"`, `source.checksum: "md5:1"`}},
 		{"no fields", func(r *waybill.Run) { r.Schema.Fields = nil }, []string{"schema.fields: is empty"}},
 		{"internal fields only", func(r *waybill.Run) { r.Schema.Fields = []waybill.Field{{Name: "_a", DataType: waybill.Number}} }, []string{"schema.fields: has internal fields only"}},
@@ -187,6 +189,9 @@ func TestADateOrderIsAnotherRevisionButNotAnotherSchemaVersion(t *testing.T) {
 }
 
 func TestDeliveryID(t *testing.T) {
+	if waybill.Slots != 64 {
+		t.Error("the number of slots is part of every key in Redis and cannot change")
+	}
 	r := validRun().RunKey
 	id := waybill.DeliveryID(r, "acme-lake")
 	if id != waybill.DeliveryID(r, "acme-lake") {

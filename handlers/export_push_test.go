@@ -252,7 +252,9 @@ func TestALateAttemptCannotUndoANewerOne(t *testing.T) {
 	r := setup(t, threeMovies)
 	old := r.plan(t, movies(3))
 	reading, goOn := make(chan struct{}), make(chan struct{})
-	r.source = func() io.Reader { return &pausing{Reader: strings.NewReader(threeMovies), reading: reading, goOn: goOn} }
+	r.source = func() io.Reader {
+		return &pausing{Reader: strings.NewReader(threeMovies), reading: reading, goOn: goOn}
+	}
 	zombie := make(chan error, 1)
 	go func() { zombie <- r.ExportPush(context.WithoutCancel(t.Context()), old) }()
 	<-reading // the old attempt has looked at the bucket and found nothing

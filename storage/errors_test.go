@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -80,9 +81,7 @@ type answer struct {
 
 func (a answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // else the client may see a broken connection and not the answer
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	if r.Method != http.MethodHead && a.code != "" { // a HEAD's answer has no body to bear a code
 		fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>vendor text</Message></Error>`, a.code)
@@ -190,7 +189,7 @@ func TestS3FailuresOfTheNetwork(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	selfSigned := httptest.NewUnstartedServer(http.NotFoundHandler())
-	selfSigned.Config.ErrorLog = log.New(io.Discard, "", 0) // it would log each refused handshake
+	selfSigned.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // it would log each refused handshake
 	selfSigned.StartTLS()
 	defer selfSigned.Close()
 	hangingUp := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))

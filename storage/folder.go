@@ -172,10 +172,9 @@ func (f *Folder) remove(key string) error {
 		return err
 	}
 	_ = f.root.Remove(sidecarName(etag(info))) // without its object it is never looked at
-	for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
-		if f.root.Remove(dir) != nil { // not empty, or not ours to remove
-			break
-		}
+	dir := path.Dir(key)
+	for dir != "." && f.root.Remove(dir) == nil { // until one is not empty, or not ours to remove
+		dir = path.Dir(dir)
 	}
 	return nil
 }
@@ -186,7 +185,7 @@ func (f *Folder) open(key string) (*os.File, Object, error) {
 		// A named pipe would block without O_NONBLOCK.
 		file, err := f.root.OpenFile(filepath.FromSlash(key), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 		if errors.Is(err, syscall.ENOTDIR) {
-			err = fmt.Errorf("%w: %v", fs.ErrNotExist, err) // a file stands above it
+			err = fmt.Errorf("%w: a file stands above %s", fs.ErrNotExist, key)
 		}
 		if err != nil {
 			return nil, Object{}, err
@@ -232,7 +231,7 @@ func (f *Folder) lstat(key string) (fs.FileInfo, error) {
 	info, err := f.root.Lstat(filepath.FromSlash(key))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return nil, nil
+		return nil, nil //nolint:nilnil // that there is none is an answer here
 	case err != nil || !info.Mode().IsRegular():
 		return nil, err
 	}

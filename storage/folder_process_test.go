@@ -17,20 +17,16 @@ import (
 	"github.com/waybillhq/waybill/storage"
 )
 
-// TestMain also runs the other processes that tests start: this program again,
-// with a role.
+// roles are what other processes do that tests start: this program again,
+// with the role's name and a folder as its arguments.
+var roles = map[string]func(dir string) error{"count": count, "hang": hang}
+
 func TestMain(m *testing.M) {
-	role, dir := os.Getenv("STORAGE_TEST_ROLE"), os.Getenv("STORAGE_TEST_DIR")
-	var err error
-	switch role {
-	case "count":
-		err = count(dir)
-	case "hang":
-		err = hang(dir)
-	default:
+	role, found := roles[os.Args[min(1, len(os.Args)-1)]]
+	if !found {
 		os.Exit(m.Run())
 	}
-	if err != nil {
+	if err := role(os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -42,8 +38,7 @@ func other(t *testing.T, role, dir string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), "STORAGE_TEST_ROLE="+role, "STORAGE_TEST_DIR="+dir)
+	cmd := exec.CommandContext(t.Context(), self, role, dir)
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -186,7 +186,9 @@ func etag(info fs.FileInfo) string {
 	return fmt.Sprintf("%x-%x-%x", stat(info).Ino, info.ModTime().UnixNano(), info.Size())
 }
 
-func stat(info fs.FileInfo) *syscall.Stat_t { return info.Sys().(*syscall.Stat_t) }
+func stat(info fs.FileInfo) *syscall.Stat_t {
+	return info.Sys().(*syscall.Stat_t) //nolint:forcetypeassert // os gives nothing else on the systems that have flock
+}
 
 // sidecar is what a file system cannot keep of an object. It stands under the
 // ETag of the file that it belongs to, and not under the key, so that neither

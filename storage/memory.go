@@ -49,18 +49,21 @@ func (b *buffers) next(ctx context.Context) (*[partSize]byte, error) {
 	case len(b.idle) > 0 || b.held == partsInFlight:
 		shared = nil
 	case b.held == 0:
-		b.held++
-		return b.memory.free.Get().(*[partSize]byte), nil
+		return b.take(), nil
 	}
 	select {
 	case part := <-b.idle:
 		return part, nil
 	case shared <- struct{}{}:
-		b.held++
-		return b.memory.free.Get().(*[partSize]byte), nil
+		return b.take(), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func (b *buffers) take() *[partSize]byte {
+	b.held++
+	return b.memory.free.Get().(*[partSize]byte) //nolint:forcetypeassert // New gives nothing else
 }
 
 // done gives a part back to its upload.

@@ -116,11 +116,11 @@ func (u *upload) read(ctx context.Context, src *bufio.Reader) (part, error) {
 	}
 	p := part{memory: memory}
 	p.n, err = io.ReadFull(src, memory[:])
-	switch err { //nolint:errorlint // ReadFull's own errors are never wrapped; a reader's own come wrapped from source
+	switch err {
 	case nil:
 		_, err := src.Peek(1)
 		p.last = err == io.EOF
-	case io.EOF, io.ErrUnexpectedEOF:
+	case io.EOF, io.ErrUnexpectedEOF: //nolint:errorlint // ReadFull's own; a reader's comes wrapped from source
 		p.last = true
 	default:
 		u.buffers.done(memory)
@@ -239,7 +239,7 @@ func (u *upload) abort(ctx context.Context, err error) error {
 	_, failed := u.s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
 		Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: u.id})
 	if failed != nil {
-		return fmt.Errorf("%w (its parts could not be removed: %v)", err, failed)
+		return fmt.Errorf("%w (its parts could not be removed: %s)", err, failed.Error())
 	}
 	return err
 }

@@ -22,7 +22,7 @@ func (s source) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.r.Read(b)
-	if err != nil && err != io.EOF { // a wrapped EOF is a fault: io.Reader promises the bare one at the end
+	if err != nil && err != io.EOF { //nolint:errorlint // a wrapped EOF is a fault: the end is the bare one
 		err = readerFailure(err)
 	}
 	return n, err
@@ -51,7 +51,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.fail(err)
 	}
 	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF { // as in source
+	if err != nil && err != io.EOF { //nolint:errorlint // as in source
 		err = b.fail(err)
 	}
 	return n, err

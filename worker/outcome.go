@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -117,7 +116,7 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 		log.Warn("attempt failed; will be tried again", "stage", f.Stage, "code", f.Code, "next", settled.Next, "error", f)
 		return &verdict{text: summary(f), at: settled.Next, failure: f.Verdict != waybill.Throttled}
 	default:
-		log.Error("delivery "+string(settled.State), "stage", f.Stage, "code", f.Code, "action", f.Action, slog.Any("error", f))
+		log.Error("delivery "+string(settled.State), "stage", f.Stage, "code", f.Code, "action", f.Action, "error", f)
 		return fmt.Errorf("%s: %w", summary(f), asynq.RevokeTask)
 	}
 }

@@ -21,8 +21,9 @@ import (
 
 func main() {
 	ctx, force, stop := signals()
-	defer stop()
-	if err := root(force).ExecuteContext(ctx); err != nil {
+	err := root(force).ExecuteContext(ctx)
+	stop()
+	if err != nil {
 		printError(err)
 		os.Exit(1)
 	}

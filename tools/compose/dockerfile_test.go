@@ -57,7 +57,7 @@ func TestFoldersOfTheConfigurationAreThere(t *testing.T) {
 	folder := regexp.MustCompile(`(?m)(?:file://|fileRoot: )(/\S+)$`)
 	var there []string // by the image, or by a mount
 	for _, c := range commands[*instructions.RunCommand](stages(t)[0]) {
-		for _, word := range strings.FieldsSeq(strings.Join(c.CmdLine, " ")) {
+		for word := range strings.FieldsSeq(strings.Join(c.CmdLine, " ")) {
 			there = append(there, strings.TrimPrefix(word, "/rootfs"))
 		}
 	}

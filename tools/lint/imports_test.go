@@ -35,7 +35,7 @@ func rows() []row {
 
 		{"formats", "", yes}, {"formats", arrow, yes}, {"formats", asynq, no}, {"formats", "/storage", no},
 		{"formats/internal/x", "/formats", yes}, {"formats", redis, no}, {"formats", "log/slog", yes}, {"formats", "log", no},
-		{"formats_test", "/storage", yes}, {"formats_test", "log", no},
+		{"formats_test", "/storage", yes}, {"formats_test", "log", yes},
 
 		{"storage", "", yes}, {"storage", aws, yes}, {"storage", smithy, yes}, {"storage/storagetest", "/storage", yes},
 		{"storage", "/formats", no}, {"storage", "/internal/netguard", no}, {"storage", arrow, no}, {"storage", prom, no},

@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/waybillhq/waybill"
@@ -36,7 +34,7 @@ type Fleet struct {
 	Redis      redis.UniversalClient
 	Ledger     *ledger.Ledger
 	Connectors *connectors.Registry
-	Registry   *prometheus.Registry
+	Registry   *monitoring.Registry
 	Log        *slog.Logger
 
 	secrets *secrets.Resolver
@@ -53,7 +51,7 @@ const uploadParts = 64
 // Open connects to what the configuration names. poolSize is the number of
 // connections to Redis.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int) (*Fleet, error) {
-	f := &Fleet{Config: cfg, Log: log, Registry: prometheus.NewRegistry(), secrets: secrets.NewResolver(),
+	f := &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), secrets: secrets.NewResolver(),
 		memory: storage.NewPartMemory(uploadParts), stores: map[string]storage.Store{}}
 	var err error
 	if f.Redis, err = cfg.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
@@ -65,7 +63,6 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int
 	}
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{Lease: cfg.Times.Lease, Log: log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
-	f.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
 	return f, nil
 }

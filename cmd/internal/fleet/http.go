@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
 )
@@ -23,7 +21,7 @@ func (f *Fleet) Mux() *http.ServeMux {
 	health.Add("redis", func(ctx context.Context) error { return f.Redis.Ping(ctx).Err() })
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", health)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(f.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	mux.Handle("GET /metrics", monitoring.Handler(f.Registry))
 	return mux
 }
 

@@ -12,8 +12,11 @@ import (
 // without a scheme, the file below dir that it means.
 func ResolveSource(run *waybill.Run, dir string) error {
 	u, err := url.Parse(run.Source.URI)
-	if err != nil || u.Scheme != "" {
-		return nil // an absolute URI; a bad one was refused before
+	if err != nil {
+		return fmt.Errorf("source.uri: %w", err)
+	}
+	if u.Scheme != "" {
+		return nil
 	}
 	path := run.Source.URI
 	if !filepath.IsAbs(path) {
