@@ -55,16 +55,16 @@ func TestParquetSchema(t *testing.T) {
 }
 
 func TestParquetRowGroupsPagesAndIndexes(t *testing.T) {
-	o := mustRun(t, string(products(30_000)), Options{Schema: productSchema, rowGroupRows: 10_000}, Parquet)
+	o := mustRun(t, string(products(16_000)), Options{Schema: productSchema, rowGroupRows: 5000}, Parquet)
 	r := openParquet(t, o.files[Parquet])
-	if r.NumRowGroups() < 3 || r.NumRows() != 30_000 {
+	if r.NumRowGroups() < 3 || r.NumRows() != 16_000 {
 		t.Fatalf("%d row groups, %d rows", r.NumRowGroups(), r.NumRows())
 	}
 	index := r.GetPageIndexReader()
 	dictionaries := map[string]bool{}
 	for g := range r.NumRowGroups() {
 		meta := r.MetaData().RowGroup(g)
-		if meta.NumRows() > 10_000 {
+		if meta.NumRows() > 5000 {
 			t.Errorf("row group %d has %d rows", g, meta.NumRows())
 		}
 		pages, err := index.RowGroup(g)
@@ -122,7 +122,7 @@ func TestParquetRowGroupsAreBoundedByBytes(t *testing.T) {
 // version of the Parquet library kept references; readers then skipped row
 // groups that hold what they look for.)
 func TestParquetStatisticsDoNotAliasReusedBuffers(t *testing.T) {
-	o := mustRun(t, string(products(40_000)), Options{Schema: productSchema, rowGroupRows: 10_000, CPUs: 2}, Parquet)
+	o := mustRun(t, string(products(16_000)), Options{Schema: productSchema, rowGroupRows: 4000, CPUs: 2}, Parquet)
 	tab := readTable(t, o.files[Parquet])
 	r := openParquet(t, o.files[Parquet])
 	first := 0

@@ -180,7 +180,7 @@ func uglyRecord(r *rand.Rand) string {
 func pick(r *rand.Rand, choices ...string) string { return choices[r.IntN(len(choices))] }
 
 func TestAgreesWithTheReference(t *testing.T) {
-	const records = 20_000
+	const records = 10_000
 	r := rand.New(rand.NewPCG(7, 7))
 	var input strings.Builder
 	var want [][]any
@@ -193,7 +193,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 			lines = append(lines, record)
 		}
 	}
-	o := mustRun(t, input.String(), Options{Schema: uglySchema, CPUs: 3, rowGroupRows: 9000}, All()...)
+	o := mustRun(t, input.String(), Options{Schema: uglySchema, CPUs: 3, rowGroupRows: 4500}, All()...)
 	if o.Rows != int64(len(want)) || o.Rows+o.Quarantined != records {
 		t.Fatalf("%d rows and %d quarantined, want %d of %d", o.Rows, o.Quarantined, len(want), records)
 	}
