@@ -3,6 +3,8 @@ package waybill
 import (
 	"crypto/sha256"
 	"fmt"
+	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -65,19 +67,19 @@ func Slot(teamID string) int {
 // the "d" are the team's [Slot].
 func DeliveryID(run RunKey, connector string) string {
 	sum := sha256.Sum256([]byte(run.String() + "\x00" + connector))
-	return fmt.Sprintf("d%02d-%x", Slot(run.TeamID), sum[:10])
+	return fmt.Sprintf("d%02d%x", Slot(run.TeamID), sum[:10])
 }
+
+var deliveryID = regexp.MustCompile(`^d([0-9]{2})[0-9a-f]{20}$`)
 
 // DeliverySlot returns the slot that a delivery's id names.
 func DeliverySlot(id string) (int, error) {
-	var slot int
-	if len(id) != 24 || id[3] != '-' {
-		return 0, fmt.Errorf("%s is not a delivery id", quoteShort(id))
+	if m := deliveryID.FindStringSubmatch(id); m != nil {
+		if slot, err := strconv.Atoi(m[1]); err == nil && slot < Slots {
+			return slot, nil
+		}
 	}
-	if _, err := fmt.Sscanf(id[:4], "d%02d-", &slot); err != nil || slot < 0 || slot >= Slots {
-		return 0, fmt.Errorf("%s is not a delivery id", quoteShort(id))
-	}
-	return slot, nil
+	return 0, fmt.Errorf("%s is not a delivery id", quoteShort(id))
 }
 
 // Delivery is one run on its way to one connector, as the ledger knows it.

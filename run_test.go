@@ -203,7 +203,7 @@ func TestDeliveryID(t *testing.T) {
 	if slot, err := waybill.DeliverySlot(id); err != nil || slot != waybill.Slot(r.TeamID) {
 		t.Errorf("slot %d, %v; want %d", slot, err, waybill.Slot(r.TeamID))
 	}
-	for _, bad := range []string{"", "d99-00000000000000000000", "x05-00000000000000000000", "d05-", "d0x-00000000000000000000"} {
+	for _, bad := range []string{"", "d9900000000000000000000", "x0500000000000000000000", "d05", "d0x00000000000000000000", "d05-00000000000000000000"} {
 		if _, err := waybill.DeliverySlot(bad); err == nil {
 			t.Errorf("%q is no delivery id", bad)
 		}

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/parquet"
@@ -21,6 +22,12 @@ func (e *emitter) batch(b *batch) {
 	e.b = b
 	if b.report.fields == nil {
 		b.report.fields = make([]fieldCount, len(e.layout.fields))
+	}
+	if e.wantJSONL {
+		b.jsonl = slices.Grow(b.jsonl, len(b.text))
+	}
+	if e.wantCSV {
+		b.csv = slices.Grow(b.csv, len(b.text))
 	}
 	allUTF8 := utf8.Valid(b.text)
 	for _, r := range b.records {

@@ -1,6 +1,9 @@
 package formats
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // filler cuts the input's records into batches.
 type filler struct {
@@ -27,6 +30,9 @@ func (f *filler) add(p []byte) error {
 		if err != nil {
 			return err
 		}
+		if cap(b.text) == 0 {
+			b.text = make([]byte, 0, batchBytes+batchBytes/16)
+		}
 		f.batch, f.start = b, 0
 	}
 	f.size += len(p)
@@ -39,6 +45,10 @@ func (f *filler) add(p []byte) error {
 		if err := f.batch.grow(f.ctx); err != nil {
 			return err
 		}
+	}
+	if free := cap(f.batch.text) - len(f.batch.text); free < len(p) {
+		// Doubled, where append would grow a large buffer by a quarter at a time.
+		f.batch.text = slices.Grow(f.batch.text, max(len(p), len(f.batch.text)))
 	}
 	f.batch.text = append(f.batch.text, p...)
 	return nil

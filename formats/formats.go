@@ -1,7 +1,39 @@
 // Package formats turns records into files: JSON records of a run, read once,
 // become Parquet, JSONL, CSV and the platform's JSON envelope in one pass,
 // with bounded memory and in the records' order. The same input gives the same
-// bytes, however many cores take part.
+// bytes, however many cores take part and in whatever pieces it is read.
+//
+// # Records
+//
+// A record is a JSON object under the strict grammar of RFC 8259, nested values
+// included, in valid UTF-8. One that is not, that is larger or deeper than the
+// limits, or that the end of the input cuts off, is quarantined with its line.
+// Records in and records out therefore always add up: rows + quarantined.
+// An input that is no list of records at all, or a list in brackets that never
+// ends, is an [InputError].
+//
+// Of a field given twice the last value counts; that is counted for the
+// descriptor's fields. Top-level fields that the descriptor does not name are
+// counted and left out; the descriptor's internal fields (names beginning with
+// "_") are left out and listed. An escape of half a surrogate pair ("\ud800")
+// is grammatical but no text: columns have U+FFFD in its place, JSONL keeps it.
+//
+// # Values
+//
+// What becomes of a value is told by [CastTable], and of dates in cast_date.go.
+// A value that does not fit its column is NULL there, and empty in CSV; it is
+// counted, and JSONL keeps it. JSON null and an absent field are NULL and no
+// failure; an empty string is a failure in every column but text.
+//
+// # Files
+//
+// Parquet: zstd, row groups of at most a million rows or 64 MiB of plainly
+// encoded values, pages of about 1 MiB, statistics and page index, optional
+// columns, dictionaries where the first records repeat. JSONL: one record a
+// line, fields in the descriptor's order, values as in the source but for
+// white space between tokens; absent fields stay absent. CSV: RFC 4180 with a
+// header and "\n" line ends; NULL is empty, an empty string is "". JSON: the
+// same records within the platform's envelope.
 package formats
 
 import (

@@ -317,11 +317,14 @@ func TestBundledRuns(t *testing.T) {
 		name     string
 		failures string // field and count
 		unknown  string
+		csv      string // first record
 	}{
-		{"movies", "", ""},
-		{"earthquakes-1", "", "_sourceIndex 1000"},
-		{"earthquakes-2", "", "_sourceIndex 707"},
-		{"contributions", "Coverage_End_Date 58", ""},
+		{"movies", "", "", "The Land Girls,146083,146083,,8000000,1998-06-12,R,,Gramercy,,,,,,6.1,1071"},
+		{"earthquakes-1", "", "_sourceIndex 1000", `ci37868143,"M 2.0 - 4km W of Castaic, CA","4km W of Castaic, CA",2,2018-02-07T01:26:13.840Z,` +
+			`https://earthquake.usgs.gov/earthquakes/eventpage/ci37868143,false,"{""longitude"":-118.6671667,""latitude"":34.4945,""depthKm"":26.49}"`},
+		{"earthquakes-2", "", "_sourceIndex 707", `ak18301484,"M 2.7 - 37km WNW of Valdez, Alaska","37km WNW of Valdez, Alaska",2.7,ml,2018-02-03T03:28:08.481Z,` +
+			`https://earthquake.usgs.gov/earthquakes/eventpage/ak18301484,,false,,"{""longitude"":-147.0063,""latitude"":61.2401,""depthKm"":21.8}","[""geoserve"",""origin"",""phase-data""]"`},
+		{"contributions", "Coverage_End_Date 58", "", `H4AL03061,"SMITH, JESSE TREMAIN",C,1,DEM,3500,,0,,3500,,0,,0,,0,,3500,,0,,0,,0,,3500,,0,,0,,AL,3,0,,0,,,0,,0,`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, data := bundledRun(t, c.name)
@@ -338,6 +341,9 @@ func TestBundledRuns(t *testing.T) {
 			compareStats(t, o.Conversion, r.Schema, want)
 			compareJSONL(t, o.text(JSONL), records, r.Schema)
 			compareEnvelope(t, o)
+			if line := strings.Split(o.text(CSV), "\n")[1]; line != c.csv {
+				t.Errorf("CSV %s", line)
+			}
 			var failures, unknown []string
 			for _, f := range o.Fields {
 				if f.CastFailures > 0 {

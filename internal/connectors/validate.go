@@ -1,6 +1,7 @@
 package connectors
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -47,6 +48,9 @@ func (r Rules) Validate(c Connector) waybill.Problems {
 	}
 	if c.Storage != nil {
 		p.Add("storage", r.storage(*c.Storage))
+		if path := c.Storage.Path; path != "" && len(c.Workflows) != 1 && !strings.Contains(path, "{workflowId}") {
+			p.Addf("storage.path", "has no {workflowId}, and the connector serves several workflows, whose jobs may share an id; add {workflowId}, or list one workflow")
+		}
 	} else if c.Kind == waybill.KindStorage {
 		p.Addf("storage", "is missing; say where to deliver: storage: {url: s3://bucket, region: eu-central-1, formats: [parquet]}")
 	}
@@ -68,9 +72,7 @@ func checkWorkflows(workflows []string) (p waybill.Problems) {
 func (r Rules) storage(s Storage) (p waybill.Problems) {
 	p.Add("", r.location(s))
 	if s.Path != "" && r.CheckPath != nil {
-		if err := r.CheckPath(s.Path); err != nil {
-			p.Addf("path", "%s", err)
-		}
+		addErr(&p, "path", r.CheckPath(s.Path))
 	}
 	if len(s.Formats) == 0 {
 		p.Addf("formats", "is empty; list what to deliver, of %s", strings.Join(r.Formats, ", "))
@@ -92,7 +94,7 @@ func (r Rules) location(s Storage) (p waybill.Problems) {
 		return p
 	}
 	if err := r.checkURL(s.URL); err != nil {
-		p.Addf("url", "%s", err)
+		addErr(&p, "url", err)
 		return p
 	}
 	if !strings.HasPrefix(s.URL, "s3://") {
@@ -121,6 +123,18 @@ func (r Rules) checkURL(text string) error {
 		return nil
 	}
 	return r.CheckURL(text)
+}
+
+// addErr adds what a check said of the field: its problems, each a sentence of
+// its own, or its one sentence.
+func addErr(p *waybill.Problems, field string, err error) {
+	if problems, ok := errors.AsType[waybill.Problems](err); ok {
+		for _, q := range problems {
+			p.Addf(field, "%s", q.Message)
+		}
+	} else if err != nil {
+		p.Addf(field, "%s", err)
+	}
 }
 
 func validEndpoint(text string) bool {

@@ -45,6 +45,13 @@ type Fleet struct {
 	stores map[string]storage.Store
 }
 
+// redisLogger takes what the client would print: its callers get each error too.
+type redisLogger struct{ log *slog.Logger }
+
+func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, fmt.Sprintf(format, args...), "component", "redis")
+}
+
 // uploadParts bounds the memory of all S3 uploads of a process: 64 parts of 8 MiB.
 const uploadParts = 64
 
@@ -53,6 +60,7 @@ const uploadParts = 64
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int) (*Fleet, error) {
 	f := &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), secrets: secrets.NewResolver(),
 		memory: storage.NewPartMemory(uploadParts), stores: map[string]storage.Store{}}
+	redis.SetLogger(redisLogger{log})
 	var err error
 	if f.Redis, err = cfg.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
 		return nil, err
