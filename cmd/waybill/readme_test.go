@@ -43,6 +43,32 @@ func TestReadmeTables(t *testing.T) {
 	}
 }
 
+func TestTheReadmeSaysWhatEachDependencyIsFor(t *testing.T) {
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct, _, _ := strings.Cut(strings.SplitN(string(mod), "require (", 2)[1], ")")
+	for line := range strings.Lines(direct) {
+		module, _, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok {
+			continue
+		}
+		part := strings.Split(module, "/") // the modules of one SDK share a line
+		name := part[len(part)-1]
+		if strings.HasPrefix(module, "github.com/aws/") {
+			name = "github.com/aws/aws-sdk-go-v2"
+		}
+		if !strings.Contains(string(text), "| "+module+" ") && !strings.Contains(string(text), name+" |") {
+			t.Errorf("%s has no line in the README's table of dependencies", module)
+		}
+	}
+}
+
 func table(header string, rows ...[]string) string {
 	var b strings.Builder
 	columns := strings.Split(header, "|")
