@@ -23,7 +23,7 @@ import (
 //	ErrGone                          –                          done
 //	BusyError, ErrLost               –                          again, no failure
 //	PayloadError, unknown task       –                          again, for a newer worker
-//	Attempt: shutdown                queued, costs no attempt   again at once, no failure
+//	Attempt: interrupted             queued, costs no attempt   again at once, no failure
 //	Attempt: Throttled               retrying, no attempt       again when they said
 //	Attempt: Transient, tries left   retrying                   again after the policy's delay
 //	Attempt: Transient, none left    failed, perhaps a replay   task deleted
@@ -110,7 +110,7 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 	switch settled.State {
 	case waybill.StateQueued:
 		log.Info("attempt given back")
-		return &verdict{text: ErrShutdown.Error()}
+		return &verdict{text: "the attempt was interrupted and given back"}
 	case waybill.StateRetrying:
 		w.cfg.Metrics.Retry(d.Name, f.Verdict)
 		log.Warn("attempt failed; will be tried again", "stage", f.Stage, "code", f.Code, "next", settled.Next, "error", f)
@@ -148,7 +148,7 @@ func failureOf(ctx context.Context, stage waybill.Stage, err error) *waybill.Fai
 func decide(policy tasks.RetryPolicy, d waybill.Delivery, f *waybill.Failure, cause error) ledger.Decision {
 	retries := d.Attempts - 1 // of this round, before this failure
 	switch {
-	case errors.Is(cause, ErrShutdown) && f.Verdict == waybill.Transient:
+	case interrupted(cause) && f.Verdict == waybill.Transient:
 		return ledger.Decision{State: waybill.StateQueued, Failure: f}
 	case f.Verdict == waybill.Throttled:
 		return ledger.Decision{State: waybill.StateRetrying, After: cmp.Or(f.After, 30*time.Second), Failure: f}
@@ -169,6 +169,12 @@ var outcomes = map[waybill.State]monitoring.Outcome{
 	waybill.StateRetrying: monitoring.OutcomeRetry,
 	waybill.StateBlocked:  monitoring.OutcomeBlocked,
 	waybill.StateFailed:   monitoring.OutcomeFailed,
+}
+
+// interrupted says that the attempt was ended from outside: we shut down, or
+// asynq lost its own hold on the task.
+func interrupted(cause error) bool {
+	return errors.Is(cause, ErrShutdown) || errors.Is(cause, context.Canceled)
 }
 
 func (w *Worker) count(d tasks.Declaration, o monitoring.Outcome) {

@@ -46,6 +46,9 @@ func TestDecide(t *testing.T) {
 		{"blocked", waybill.Delivery{Attempts: 1}, fail(waybill.Blocked), nil, waybill.StateBlocked, 0, true},
 		{"permanent", waybill.Delivery{Attempts: 1}, fail(waybill.Permanent), nil, waybill.StateFailed, 0, true},
 		{"shutting down", waybill.Delivery{Attempts: 4}, fail(waybill.Transient), ErrShutdown, waybill.StateQueued, 0, false},
+		{"interrupted by asynq", waybill.Delivery{Attempts: 4}, fail(waybill.Transient), context.Canceled, waybill.StateQueued, 0, false},
+		{"over its cap", waybill.Delivery{Attempts: 1}, fail(waybill.Transient), context.DeadlineExceeded, waybill.StateRetrying, time.Second, true},
+		{"stalled", waybill.Delivery{Attempts: 1}, fail(waybill.Transient), ErrStalled, waybill.StateRetrying, time.Second, true},
 		{"permanent while shutting down", waybill.Delivery{Attempts: 1}, fail(waybill.Permanent), ErrShutdown, waybill.StateFailed, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -141,7 +141,7 @@ func (p *program) deliveryWatch() *cobra.Command {
 		Short: "Follow a delivery until it ends; exits with 1 unless it is complete",
 		Args:  cobra.ExactArgs(1),
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			var seen time.Time
+			printed := 0
 			for {
 				d, err := f.Ledger.Delivery(cmd.Context(), args[0])
 				if err != nil {
@@ -151,12 +151,10 @@ func (p *program) deliveryWatch() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				for _, e := range history {
-					if e.At.After(seen) {
-						printEvent(cmd.OutOrStdout(), e)
-						seen = e.At
-					}
+				for _, e := range history[min(printed, len(history)):] {
+					printEvent(cmd.OutOrStdout(), e)
 				}
+				printed = len(history)
 				switch d.State {
 				case waybill.StateComplete:
 					return nil

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -104,22 +103,21 @@ func (l *Ledger) Wake(ctx context.Context) error {
 func (l *Ledger) Wakes(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	sub := l.rdb.Subscribe(ctx, wakeChannel)
+	messages := sub.Channel() // reconnects by itself
 	go func() {
-		defer sub.Close()
+		defer func() { _ = sub.Close() }()
 		for {
-			if _, err := sub.Receive(ctx); err != nil {
-				if ctx.Err() != nil || errors.Is(err, redis.ErrClosed) {
+			select {
+			case <-ctx.Done():
+				return
+			case _, ok := <-messages:
+				if !ok {
 					return
-				}
-				select { // a Redis that is away: the sweep serves meanwhile
-				case <-ctx.Done():
-					return
-				case <-time.After(time.Second):
 				}
 			}
 			select {
 			case out <- struct{}{}:
-			default:
+			default: // one is waiting already
 			}
 		}
 	}()
