@@ -70,7 +70,7 @@ func (p *dateReader) date() reason {
 	case digits == 4 && next == '-' && isDigit(p.at(p.i+5)):
 		return p.iso()
 	case (next == '/' || next == '.' || next == '-') && isDigit(p.at(p.i+digits+1)):
-		return p.numeric(digits, next)
+		return p.numeric(next)
 	case digits == 4:
 		return p.yearFirst()
 	case digits <= 2:
@@ -95,7 +95,7 @@ func (p *dateReader) iso() reason {
 
 // numeric reads three numbers with one separator between them, in the field's
 // order. Without an order it only says what they are.
-func (p *dateReader) numeric(digits int, separator byte) reason {
+func (p *dateReader) numeric(separator byte) reason {
 	var parts, lengths [3]int
 	for n := range parts {
 		if n > 0 {

@@ -23,7 +23,7 @@ func parseNumber(s []byte) (f float64, inexact bool, r reason) {
 	case !isNumber(s):
 		return 0, false, reasonNotNumber
 	}
-	f, err := strconv.ParseFloat(unsafe.String(&s[0], len(s)), 64) // the string does not outlive the call
+	f, err := strconv.ParseFloat(unsafe.String(&s[0], len(s)), 64) //nolint:gosec // the string does not outlive the call
 	if err != nil {
 		return 0, false, reasonNumberRange
 	}

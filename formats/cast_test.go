@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/waybillhq/waybill"
 	xcurrency "golang.org/x/text/currency"
+
+	"github.com/waybillhq/waybill"
 )
 
 // castOne converts one record with one value and returns its columns, the CSV

@@ -1,6 +1,10 @@
 package formats
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+)
 
 // framer finds where records begin and end in the input, piece by piece. It
 // looks at strings and brackets only; whether a record is JSON is found out by
@@ -120,13 +124,14 @@ func (f *listFramer) record(p []byte) (n int, err error) {
 
 // scan finds the comma or bracket that ends the record under way.
 func (f *listFramer) scan(p []byte) (n int, ended bool) {
-	for i, c := range p {
-		switch {
-		case f.escaped:
-			f.escaped = false
-		case f.inString:
-			f.inString = c != '"'
-			f.escaped = c == '\\'
+	for i := 0; i < len(p); i++ {
+		if f.inString {
+			if i = f.scanString(p, i); i == len(p) {
+				break
+			}
+			continue
+		}
+		switch c := p[i]; {
 		case c == '"':
 			f.inString = true
 		case c == '{' || c == '[':
@@ -140,6 +145,33 @@ func (f *listFramer) scan(p []byte) (n int, ended bool) {
 		}
 	}
 	return len(p), false
+}
+
+// scanString returns the index of the quote that ends the string under way, or
+// the length of p.
+func (f *listFramer) scanString(p []byte, i int) int {
+	for i < len(p) {
+		if f.escaped {
+			f.escaped = false
+			i++
+			continue
+		}
+		if i+8 <= len(p) {
+			m := specialBytes(binary.LittleEndian.Uint64(p[i:]))
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) / 8
+		}
+		if p[i] == '"' {
+			f.inString = false
+			return i
+		}
+		f.escaped = p[i] == '\\'
+		i++
+	}
+	return i
 }
 
 // close leaves the list.

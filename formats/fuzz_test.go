@@ -58,6 +58,7 @@ func FuzzConvert(f *testing.F) {
 	addCorpus(f)
 	f.Add([]byte("{\"s\":1}\n\n{\"s\":2}\r\n{"))
 	f.Add([]byte(`[{"s":1},{"n":"2"},]`))
+	f.Add([]byte(`[{"s":"12345678\\","l":"\"]},{\\"},{"n":"2"}]`))
 	f.Add([]byte("{\n\"page\":1,\"data\":[{\"s\":\"a,b\"}, {\"t\":\"2018-02-07\"}]}"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		opts := Options{Schema: uglySchema, CPUs: 1, MaxRecordBytes: 1 << 10, MaxDepth: 20}

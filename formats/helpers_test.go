@@ -14,8 +14,9 @@ import (
 
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
-	"github.com/waybillhq/waybill"
 	"go.uber.org/goleak"
+
+	"github.com/waybillhq/waybill"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

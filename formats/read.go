@@ -21,7 +21,7 @@ func (p *pipeline) read(ctx context.Context, r io.Reader) error {
 		}}
 	buf := make([]byte, detectBytes)
 	n, err := fill(ctx, r, buf)
-	ended := err == io.EOF
+	ended := err == io.EOF //nolint:errorlint // io.Reader promises the bare one at the end; a wrapped one is a fault
 	if err != nil && !ended {
 		return err
 	}
@@ -39,7 +39,7 @@ func (p *pipeline) read(ctx context.Context, r io.Reader) error {
 	}
 	for buf = buf[:readBytes]; !ended; {
 		n, err := fill(ctx, r, buf)
-		ended = err == io.EOF
+		ended = err == io.EOF //nolint:errorlint // io.Reader promises the bare one at the end; a wrapped one is a fault
 		if err != nil && !ended {
 			return err
 		}
