@@ -3,7 +3,10 @@ package main_test
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -63,6 +66,34 @@ func TestTheReadmeSaysWhatEachDependencyIsFor(t *testing.T) {
 		}
 		if !strings.Contains(string(text), module+" ") {
 			t.Errorf("%s has no line in the README's table of dependencies", module)
+		}
+	}
+}
+
+func TestTheReadmeNamesTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	err = filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		tests.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(text), -1)
+	if len(names) < 10 {
+		t.Errorf("the README names only %d tests", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(tests.String(), "func "+name) {
+			t.Errorf("the README names %s, which is no test", name)
 		}
 	}
 }
