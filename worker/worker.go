@@ -34,6 +34,8 @@ type Config struct {
 	DrainGrace time.Duration // how long running attempts may go on after the first signal; default 20 s
 	Metrics    *monitoring.Metrics
 	Log        *slog.Logger
+
+	noCompletionHook bool // tests switch it off to see what it is for
 }
 
 // Worker is the asynq servers of one process.
@@ -46,12 +48,15 @@ type Worker struct {
 	abort   context.CancelCauseFunc
 }
 
-// New returns a worker on a Redis.
+// New returns a worker on a Redis, to whose client it adds a hook.
 func New(rdb redis.UniversalClient, cfg Config) (*Worker, error) {
 	cfg.Stall = cmp.Or(cfg.Stall, 5*time.Minute)
 	cfg.DrainGrace = cmp.Or(cfg.DrainGrace, 20*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	w := &Worker{cfg: cfg, routes: map[string]tasks.Route{}}
+	if !cfg.noCompletionHook {
+		rdb.AddHook(completionHook{cfg.Log})
+	}
 	w.stop, w.abort = context.WithCancelCause(context.Background())
 	for _, r := range cfg.Routes {
 		w.routes[r.Name] = r

@@ -70,7 +70,7 @@ type rig struct {
 	force     func()
 }
 
-func start(t *testing.T, cfg Config, handler func(context.Context, *ledger.Lease) error) *rig {
+func start(t *testing.T, cfg Config, handler func(context.Context, *ledger.Lease) error, hooks ...redis.Hook) *rig {
 	t.Helper()
 	rdb := testservers.Redis(t).Client(t)
 	bucket, err := storage.OpenFolder(t.TempDir())
@@ -90,6 +90,9 @@ func start(t *testing.T, cfg Config, handler func(context.Context, *ledger.Lease
 	w, err := New(rdb, cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, hook := range hooks {
+		rdb.AddHook(hook) // nearer to Redis than the worker's own
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	force, forceNow := context.WithCancel(context.Background())
@@ -144,6 +147,20 @@ func (r *rig) await(t *testing.T, want waybill.State) waybill.Delivery {
 	}
 	t.Fatalf("delivery is %s, want %s: %+v", d.State, want, d)
 	return d
+}
+
+// awaitTasks polls asynq until its tasks are in the states.
+func (r *rig) awaitTasks(t *testing.T, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		got := strings.Join(r.tasks(t), " ")
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("asynq has %q, want %q", got, want)
+		}
+	}
 }
 
 func (r *rig) tasks(t *testing.T) (states []string) {
