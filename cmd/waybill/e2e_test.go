@@ -78,6 +78,39 @@ func TestFiveHundredRunsArriveAlthoughAWorkerIsKilled(t *testing.T) {
 	}
 }
 
+// With a log that is synced at every write, what was acknowledged survives a
+// Redis that is killed; workers and schedulers go on by themselves.
+func TestARedisThatIsKilledLosesNothing(t *testing.T) {
+	const runs = 60
+	f := newFleet(t)
+	f.ok(t, "connector", "apply", "-f", f.write(t, "lake.yaml", f.connector("acme-lake", bucketName, "env:CUSTOMER_SECRET")))
+	f.start(t, "scheduler")
+	f.start(t, "worker", "--queues", "export=2")
+	f.ok(t, append([]string{"run", "submit"}, f.contributions(t, runs)...)...)
+	f.await(t, waybill.StateComplete, 5, time.Minute)
+	f.redis.Kill()
+	time.Sleep(2 * time.Second)
+	f.redis.Start(t)
+	f.await(t, waybill.StateComplete, runs, time.Minute)
+	for _, d := range f.deliveries(t) {
+		var shown struct {
+			History []waybill.Event
+		}
+		if err := json.Unmarshal([]byte(f.ok(t, "delivery", "show", "--json", d.ID)), &shown); err != nil {
+			t.Fatal(err)
+		}
+		completions := 0
+		for _, e := range shown.History {
+			if e.What == "complete" {
+				completions++
+			}
+		}
+		if completions != 1 {
+			t.Errorf("delivery %s was completed %d times", d.ID, completions)
+		}
+	}
+}
+
 // wantManifestTrue holds a manifest against the objects beside it.
 func wantManifestTrue(t *testing.T, bucket storage.Store, key string) {
 	t.Helper()
