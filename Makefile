@@ -3,21 +3,24 @@
 #
 # Needed: Go, git, gcc (for the race detector), make. Programs that only tests
 # and checks use are pinned in the modules below tools/ and built once into
-# .tools/bin; Redis comes from the operating system's packages.
+# .tools/bin; Redis comes from the operating system's packages, Azurite from npm.
 
 .DEFAULT_GOAL := help
 BIN := .tools/bin
-SERVERS := $(BIN)/versitygw $(BIN)/toxiproxy-server
+# Google's storage library has a second transport, gRPC, that is not used here.
+LEAN := -tags disable_grpc_modules
+AZURITE := .tools/azurite/node_modules/azurite/package.json
+SERVERS := $(BIN)/versitygw $(BIN)/toxiproxy-server $(BIN)/fake-gcs-server $(AZURITE)
 
 ##@ Every day
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the one program, static, as bin/waybill
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/waybill ./cmd/waybill
+	CGO_ENABLED=0 go build $(LEAN) -trimpath -ldflags='-s -w' -o bin/waybill ./cmd/waybill
 
 .PHONY: sandbox
 sandbox: ## run the whole system on this machine; ARGS='--once --dir OUT' passes flags
@@ -31,6 +34,10 @@ test: redis $(SERVERS) ## run every test with the race detector, on real servers
 .PHONY: bench
 bench: ## run the benchmarks; PKG=./formats one package's
 	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
+
+.PHONY: bench-upload
+bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in turns with the converter alone
+	go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 30m -size $(or $(SIZE),1GB)
 
 ##@ Checks
 
@@ -75,6 +82,13 @@ $(BIN)/versitygw: tools/go.mod tools/go.sum
 
 $(BIN)/toxiproxy-server: tools/go.mod tools/go.sum
 	$(call build-tool,tools,github.com/Shopify/toxiproxy/v2/cmd/server)
+
+$(BIN)/fake-gcs-server: tools/go.mod tools/go.sum
+	$(call build-tool,tools,github.com/fsouza/fake-gcs-server)
+
+$(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json
+	@echo "installing Azurite from tools/azurite/package-lock.json"
+	@tools/azurite.sh
 
 $(BIN)/govulncheck: tools/go.mod tools/go.sum
 	$(call build-tool,tools,golang.org/x/vuln/cmd/govulncheck)

@@ -9,4 +9,6 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrIDUsed means: the id belongs to another team, or to something deleted.
 	ErrIDUsed = errors.New("the id is or was in use; ids are never used again")
+	// ErrChanged means: it is no longer what the caller read; read it again.
+	ErrChanged = errors.New("it was changed meanwhile")
 )

@@ -14,9 +14,10 @@ type Receipt struct {
 	Revision      string     `json:"revision"`
 	SchemaVersion int        `json:"schemaVersion"`
 	RunFinishedAt time.Time  `json:"runFinishedAt"`
-	StartedAt     time.Time  `json:"startedAt"`   // of the attempt that completed it
-	CompletedAt   time.Time  `json:"completedAt"` //
-	Location      string     `json:"location"`    // where it arrived: a URL, without credentials
+	StartedAt     time.Time  `json:"startedAt"`          // of the attempt that completed it
+	CompletedAt   time.Time  `json:"completedAt"`        //
+	Location      string     `json:"location"`           // where it arrived: a URL, without credentials
+	Replaces      string     `json:"replaces,omitempty"` // location of the generation before, if it is another
 	SourceETag    string     `json:"sourceEtag,omitempty"`
 	Rows          int64      `json:"rows"`
 	Bytes         int64      `json:"bytes"` // sum of the files
@@ -65,6 +66,7 @@ type FieldStats struct {
 	CastFailures int64  `json:"castFailures,omitempty"` // values that became NULL
 	Inexact      int64  `json:"inexact,omitempty"`      // values the typed column holds only nearly
 	AssumedUTC   int64  `json:"assumedUtc,omitempty"`   // times without a zone, read as UTC
+	Guarded      int64  `json:"guarded,omitempty"`      // texts that the CSV has behind an apostrophe: they could be formulas
 }
 
 // FieldCount is a name and how often it was met.

@@ -26,8 +26,14 @@ type batch struct {
 	csv     []byte
 	arena   []byte // decoded and compacted text that columns point to
 	plain   int64  // bytes of the columns' values, plainly encoded
+	ends    ends
 	report  report
 }
+
+// ends are where each record that came through ends: in the bytes of a text
+// format, and in the plain bytes of the columns. They are kept only where
+// files have a limit.
+type ends struct{ jsonl, csv, plain []int64 }
 
 // record is where a record stands in its batch.
 type record struct {
@@ -124,6 +130,7 @@ func (b *batch) release() {
 func (b *batch) reset() {
 	b.text, b.records, b.jsonl, b.csv, b.arena = b.text[:0], b.records[:0], b.jsonl[:0], b.csv[:0], b.arena[:0]
 	b.plain = 0
+	b.ends = ends{b.ends.jsonl[:0], b.ends.csv[:0], b.ends.plain[:0]}
 	b.report.reset()
 	for i := range b.columns {
 		b.columns[i].reset()

@@ -56,9 +56,9 @@ func benchmark(b *testing.B, input []byte, schema waybill.Schema, formats []Form
 	b.SetBytes(int64(len(input)))
 	b.ReportAllocs()
 	for b.Loop() {
-		outputs := map[Format]io.Writer{}
+		outputs := map[Format]Output{}
 		for _, f := range formats {
-			outputs[f] = io.Discard
+			outputs[f] = To(io.Discard)
 		}
 		c, err := Convert(context.Background(), bytes.NewReader(input), outputs, Options{Schema: schema})
 		if err != nil || c.Quarantined > 0 || c.CastFailures() > 0 {

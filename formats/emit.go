@@ -12,6 +12,8 @@ import (
 type emitter struct {
 	parser
 	wantParquet, wantJSONL, wantCSV bool
+	guard                           bool // against formulas, in CSV
+	split                           bool // files have a limit
 
 	b    *batch
 	line int64
@@ -42,6 +44,11 @@ func (e *emitter) batch(b *batch) {
 		e.line = r.line
 		e.account(r.start)
 		e.row(b.text[r.start:r.end])
+		if e.split {
+			b.ends.jsonl = append(b.ends.jsonl, int64(len(b.jsonl)))
+			b.ends.csv = append(b.ends.csv, int64(len(b.csv)))
+			b.ends.plain = append(b.ends.plain, b.plain)
+		}
 	}
 }
 
@@ -118,9 +125,9 @@ func (e *emitter) cell(i int, f *field, t token, text []byte) {
 	var why reason
 	switch f.cast {
 	case castText:
-		e.text(f.column, e.plainText(t, text))
+		e.guardedText(i, f.column, e.plainText(t, text))
 	case castJSON:
-		e.text(f.column, text)
+		e.text(f.column, text) // JSON text is never a formula
 	case castNumber:
 		why = e.number(i, f, t, text)
 	case castMoney:
@@ -179,6 +186,19 @@ func (e *emitter) text(column int, s []byte) {
 	if e.wantCSV {
 		e.b.csv = appendCSVText(e.b.csv, s)
 	}
+}
+
+// guardedText is the text of a text column, guarded in CSV where that is wanted.
+func (e *emitter) guardedText(i, column int, s []byte) {
+	if !e.guard || !e.wantCSV || !formula(s) {
+		e.text(column, s)
+		return
+	}
+	e.b.report.fields[i].guarded++
+	if c, ok := e.value(column, 4+len(s)); ok {
+		c.text = append(c.text, parquet.ByteArray(s))
+	}
+	e.b.csv = appendGuarded(e.b.csv, s)
 }
 
 func (e *emitter) number(i int, f *field, t token, text []byte) reason {

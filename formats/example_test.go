@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/waybillhq/waybill"
@@ -22,8 +21,8 @@ func ExampleConvert() {
 		{Name: "released", DataType: waybill.Date},
 	}}
 	var parquet, jsonl, csv bytes.Buffer
-	report, err := formats.Convert(context.Background(), records, map[formats.Format]io.Writer{
-		formats.Parquet: &parquet, formats.JSONL: &jsonl, formats.CSV: &csv,
+	report, err := formats.Convert(context.Background(), records, map[formats.Format]formats.Output{
+		formats.Parquet: formats.To(&parquet), formats.JSONL: formats.To(&jsonl), formats.CSV: formats.To(&csv),
 	}, formats.Options{Schema: schema})
 	if err != nil {
 		fmt.Println(err)

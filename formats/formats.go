@@ -27,13 +27,18 @@
 //
 // # Files
 //
+// A format is one file, or, with [Options.MaxFileBytes], one file after the
+// other. Each stands alone: with its own CSV header, Parquet footer or JSON
+// envelope, and under the same rules.
+//
 // Parquet: zstd, row groups of at most a million rows or 64 MiB of plainly
 // encoded values, pages of about 1 MiB, statistics and page index, optional
 // columns, dictionaries where the first records repeat. JSONL: one record a
 // line, fields in the descriptor's order, values as in the source but for
 // white space between tokens; absent fields stay absent. CSV: RFC 4180 with a
 // header and "\n" line ends; NULL is empty, an empty string is "". JSON: the
-// same records within the platform's envelope.
+// same records within the platform's envelope. The text formats may be
+// compressed: see [Options.Compression].
 package formats
 
 import (
@@ -63,10 +68,11 @@ const (
 // All lists the formats.
 func All() []Format { return []Format{Parquet, JSONL, CSV, JSON} }
 
-// FileName is the name of the one file that a run becomes in this format.
+// FileName is the name of the one file, not compressed, that a run becomes in
+// this format. With other options it has another name: see [Options.FileName].
 func (f Format) FileName() string { return "data." + string(f) }
 
-// ContentType is the media type of the format's files.
+// ContentType is the media type of the format's files, not compressed.
 func (f Format) ContentType() string {
 	switch f {
 	case Parquet:
@@ -90,7 +96,37 @@ type Options struct {
 	MaxDepth       int      // a deeper record is quarantined; default 128
 	Envelope       Envelope // header of the JSON format
 
+	// MaxFileBytes is the size that no file exceeds, as it is stored; 0: one
+	// file a format. A file ends before the record that might not fit; a record
+	// that fits nowhere has a file of its own, the only kind that is larger.
+	// Files that are compressed, Parquet among them, end before that record
+	// could be compressed, so that most of them stay somewhat below the limit.
+	MaxFileBytes int64
+	// Compression of the text formats; Parquet is compressed inside. It is never
+	// a Content-Encoding: what is stored is what a reader gets.
+	Compression map[Format]Compression
+	// CSVFormulaGuard makes text that a spreadsheet would run as a formula a
+	// text to it as well: see guarded. Guarded values are counted.
+	CSVFormulaGuard bool
+
 	rowGroupRows int64 // rows of a Parquet row group, for tests
+}
+
+// FileName is the name of a format's file: data.csv, or with a limit on their
+// size data-00000.csv, data-00001.csv and so on, even if there is but one, so
+// that a name does not depend on how much there is. Compressed files end in
+// .gz or .zst.
+func (o Options) FileName(f Format, part int) string {
+	name := f.FileName()
+	if o.MaxFileBytes > 0 {
+		name = fmt.Sprintf("data-%05d.%s", part, f)
+	}
+	return name + o.Compression[f].extension()
+}
+
+// ContentType is the media type of a format's files.
+func (o Options) ContentType(f Format) string {
+	return cmp.Or(o.Compression[f].contentType(), f.ContentType())
 }
 
 // Envelope is what the JSON format says of the run before its records.
@@ -125,6 +161,14 @@ func (o Options) validate() error {
 	if p := o.Schema.Validate(); len(p) > 0 {
 		return fmt.Errorf("schema: %w", p)
 	}
+	if o.MaxFileBytes < 0 {
+		return fmt.Errorf("a largest file of %d bytes makes no sense; give a positive number, or 0 for one file a format", o.MaxFileBytes)
+	}
+	for f, c := range o.Compression {
+		if err := c.validate(f); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -136,7 +180,7 @@ type InputError struct{ Err error }
 func (e *InputError) Error() string { return "read records: " + e.Err.Error() }
 func (e *InputError) Unwrap() error { return e.Err }
 
-// OutputError is a fault of a writer that a format went to.
+// OutputError is a fault of an output that a format went to.
 type OutputError struct {
 	Format Format
 	Err    error
@@ -145,26 +189,32 @@ type OutputError struct {
 func (e *OutputError) Error() string { return fmt.Sprintf("write %s: %v", e.Format, e.Err) }
 func (e *OutputError) Unwrap() error { return e.Err }
 
-// Convert reads records from r and writes each wanted format to its writer, in
-// one pass. It returns when every byte is written, or at the first fault: an
-// [*InputError], an [*OutputError], or the context's error. What was written
-// before a fault is of no use. Convert closes nothing.
+// Result is what a conversion found and made.
+type Result struct {
+	waybill.Conversion
+	Parts map[Format][]Part // the files of each wanted format, in order
+}
+
+// Convert reads records from r and writes each wanted format to its output, in
+// one pass. It returns when every file is whole, or at the first fault: an
+// [*InputError], an [*OutputError], or the context's error. A file that was
+// not closed before a fault is of no use.
 //
-// Writers are called from goroutines of their own and may block: a slow one
+// Outputs are called from goroutines of their own and may block: a slow one
 // slows the others. When a fault ends the conversion, Convert waits a second
-// at most for a Read or Write that is still blocked; closing the pipe behind
-// it ends that call, and no other is made.
-func Convert(ctx context.Context, r io.Reader, outputs map[Format]io.Writer, opts Options) (waybill.Conversion, error) {
+// at most for a call that is still blocked; closing the pipe behind it ends
+// that call, and no other is made.
+func Convert(ctx context.Context, r io.Reader, outputs map[Format]Output, opts Options) (Result, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
-		return waybill.Conversion{}, err
+		return Result{}, err
 	}
-	for f, w := range outputs {
+	for f, open := range outputs {
 		if !slices.Contains(All(), f) {
-			return waybill.Conversion{}, fmt.Errorf("%q is not an output format; use parquet, jsonl, csv or json", string(f))
+			return Result{}, fmt.Errorf("%q is not an output format; use parquet, jsonl, csv or json", string(f))
 		}
-		if w == nil {
-			return waybill.Conversion{}, &OutputError{f, errors.New("it has no writer")}
+		if open == nil {
+			return Result{}, &OutputError{f, errors.New("it has no output")}
 		}
 	}
 	return convert(ctx, r, outputs, opts)

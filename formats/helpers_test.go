@@ -37,23 +37,65 @@ func schemaOf(fields ...string) waybill.Schema {
 
 // outcome is what a conversion made.
 type outcome struct {
-	waybill.Conversion
-	files map[Format][]byte
+	Result
+	files map[Format][]byte   // the files of each format, joined
+	parts map[Format][][]byte // and one by one
 }
 
 func (o outcome) text(f Format) string { return string(o.files[f]) }
 
-func run(r io.Reader, opts Options, formats ...Format) (outcome, error) {
-	buffers := map[Format]*bytes.Buffer{}
-	writers := map[Format]io.Writer{}
-	for _, f := range formats {
-		buffers[f] = &bytes.Buffer{}
-		writers[f] = buffers[f]
+// to are outputs of one file each.
+func to(writers map[Format]io.Writer) map[Format]Output {
+	outputs := map[Format]Output{}
+	for f, w := range writers {
+		outputs[f] = To(w)
 	}
-	c, err := Convert(context.Background(), r, writers, opts)
-	o := outcome{Conversion: c, files: map[Format][]byte{}}
-	for f, b := range buffers {
-		o.files[f] = b.Bytes()
+	return outputs
+}
+
+// shelf keeps the files of a format in memory, and complains where they are
+// not written one after the other.
+type shelf struct{ files []*memoryFile }
+
+type memoryFile struct {
+	bytes.Buffer
+	closed bool
+}
+
+func (f *memoryFile) Close() error {
+	f.closed = true
+	return nil
+}
+
+func (s *shelf) open(part int) (io.WriteCloser, error) {
+	if part != len(s.files) {
+		return nil, fmt.Errorf("part %d is opened after %d others", part, len(s.files))
+	}
+	if part > 0 && !s.files[part-1].closed {
+		return nil, fmt.Errorf("part %d is opened before the one before is closed", part)
+	}
+	f := &memoryFile{}
+	s.files = append(s.files, f)
+	return f, nil
+}
+
+func run(r io.Reader, opts Options, formats ...Format) (outcome, error) {
+	shelves := map[Format]*shelf{}
+	outputs := map[Format]Output{}
+	for _, f := range formats {
+		shelves[f] = &shelf{}
+		outputs[f] = shelves[f].open
+	}
+	c, err := Convert(context.Background(), r, outputs, opts)
+	o := outcome{Result: c, files: map[Format][]byte{}, parts: map[Format][][]byte{}}
+	for f, s := range shelves {
+		for i, file := range s.files {
+			if err == nil && (!file.closed || c.Parts[f][i].Bytes != int64(file.Len())) {
+				return o, fmt.Errorf("part %d of %s is closed: %t, has %d bytes and is said to have %+v", i, f, file.closed, file.Len(), c.Parts[f])
+			}
+			o.files[f] = append(o.files[f], file.Bytes()...)
+			o.parts[f] = append(o.parts[f], file.Bytes())
+		}
 	}
 	return o, err
 }

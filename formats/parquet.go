@@ -1,10 +1,10 @@
 package formats
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"sort"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet"
@@ -24,31 +24,36 @@ const (
 	statBytes     = 512 // longer minima and maxima are left out, as they stay in memory until the footer
 )
 
-// parquetOutput writes one file: one goroutine a column encodes and
+// parquetOutput writes the files: one goroutine a column encodes and
 // compresses, so that the columns of a row group are made side by side.
 type parquetOutput struct {
 	layout *layout
-	sink   *sink
+	parts  *parts
 	rows   int64 // of a row group, for tests to make smaller
 	bytes  int64
+	size   parquetSize
 
+	props   *parquet.WriterProperties
 	writer  *file.Writer
 	group   file.BufferedRowGroupWriter
 	columns []chan columnStep
 	flushed chan struct{}
 	inGroup struct{ rows, bytes int64 }
+	inFile  int64 // rows
 }
 
 // columnStep is what a column's goroutine does next: take a new row group's
-// writer, write a batch, or end the row group.
+// writer, write some rows of a batch, or end the row group.
 type columnStep struct {
-	writer file.ColumnChunkWriter
-	batch  *batch
-	flush  bool
+	writer   file.ColumnChunkWriter
+	batch    *batch
+	from, to int  // rows
+	last     bool // of the batch
+	flush    bool
 }
 
-func newParquetOutput(l *layout, w io.Writer, batches int) *parquetOutput {
-	o := &parquetOutput{layout: l, sink: newSink(w), rows: rowGroupRows, bytes: rowGroupBytes,
+func newParquetOutput(l *layout, files *parts, limit int64, batches int) *parquetOutput {
+	o := &parquetOutput{layout: l, parts: files, rows: rowGroupRows, bytes: rowGroupBytes, size: newParquetSize(l, limit),
 		columns: make([]chan columnStep, len(l.columns)), flushed: make(chan struct{}, len(l.columns))}
 	for i := range o.columns {
 		o.columns[i] = make(chan columnStep, batches+2) // every batch there is, and a group's end and begin
@@ -56,9 +61,26 @@ func newParquetOutput(l *layout, w io.Writer, batches int) *parquetOutput {
 	return o
 }
 
-// open begins the file. Which columns get a dictionary is decided by the first
-// batch: everywhere it would make files larger and slower.
+// open begins a file. Which columns get a dictionary is decided by the first
+// batch of all: everywhere it would make files larger and slower.
 func (o *parquetOutput) open(first *batch) (err error) {
+	if o.props == nil {
+		o.props = o.properties(first)
+	}
+	root, err := parquetSchema(o.layout)
+	if err != nil {
+		return err
+	}
+	o.size.begin()
+	o.inFile = 0
+	o.writer, err = file.NewParquetWriterWithError(unclosed{o.parts}, root, file.WithWriterProps(o.props))
+	return err
+}
+
+// unclosed hides every method but Write: the library would close what it can.
+type unclosed struct{ io.Writer }
+
+func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 	props := []parquet.WriterProperty{
 		parquet.WithVersion(parquet.V2_LATEST),
 		parquet.WithCreatedBy("waybill version 1.0.0 (build arrow-go " + arrow.PkgVersion + ")"),
@@ -73,14 +95,10 @@ func (o *parquetOutput) open(first *batch) (err error) {
 	for i, c := range o.layout.columns {
 		if first != nil && lowCardinality(first.columns[i].text) {
 			props = append(props, parquet.WithDictionaryFor(c.name, true))
+			o.size.dictionaries++
 		}
 	}
-	root, err := parquetSchema(o.layout)
-	if err != nil {
-		return err
-	}
-	o.writer, err = file.NewParquetWriterWithError(o.sink, root, file.WithWriterProps(parquet.NewWriterProperties(props...)))
-	return err
+	return parquet.NewWriterProperties(props...)
 }
 
 // lowCardinality reports whether a column's first values repeat enough for a
@@ -136,35 +154,91 @@ func parquetNode(c columnSpec) (schema.Node, error) {
 	return logical(schema.StringLogicalType{}, parquet.Types.ByteArray, noLength)
 }
 
-// batch hands a batch to every column, in a new row group where the present
-// one is full.
+// batch hands a batch to every column: whole, in a new row group where the
+// present one is full; or, where files have a limit, row group by row group and
+// file by file.
 func (o *parquetOutput) batch(ctx context.Context, b *batch) error {
 	if o.writer == nil {
 		if err := o.open(b); err != nil {
 			return err
 		}
 	}
-	full := o.inGroup.rows+int64(b.rows()) > o.rows || o.inGroup.bytes+b.plain > o.bytes
-	if o.group != nil && full {
-		if err := o.endGroup(ctx); err != nil {
+	o.size.see(b)
+	rows := b.rows() // once the columns have the batch's end, it may be anybody's
+	for from := 0; from < rows; {
+		n := o.fitting(b, from)
+		if n == 0 {
+			if err := o.next(ctx, b); err != nil {
+				return err
+			}
+			continue
+		}
+		if o.group == nil {
+			if err := o.beginGroup(ctx); err != nil {
+				return err
+			}
+		}
+		step := columnStep{batch: b, from: from, to: from + n, last: from+n == rows}
+		o.inGroup.rows += int64(n)
+		o.inGroup.bytes += o.plain(b, from, from+n)
+		from += n
+		if err := o.each(ctx, func(int) (columnStep, error) { return step, nil }); err != nil {
 			return err
 		}
 	}
-	if o.group == nil {
-		if err := o.beginGroup(ctx); err != nil {
-			return err
-		}
+	return nil
+}
+
+// plain is the plainly encoded size of some rows of a batch.
+func (o *parquetOutput) plain(b *batch, from, to int) int64 {
+	if to == b.rows() && from == 0 {
+		return b.plain
 	}
-	o.inGroup.rows += int64(b.rows())
-	o.inGroup.bytes += b.plain
-	return o.each(ctx, func(int) (columnStep, error) { return columnStep{batch: b}, nil })
+	return plainBefore(b, to) - plainBefore(b, from)
+}
+
+// fitting is how many of a batch's rows the row group under way takes, or one
+// that is begun for them; none: it, or the file, is full.
+func (o *parquetOutput) fitting(b *batch, from int) int {
+	rows, left := o.inGroup.rows, b.rows()-from
+	if o.size.limit == 0 {
+		if o.group != nil && (rows+int64(left) > o.rows || o.inGroup.bytes+b.plain > o.bytes) {
+			return 0
+		}
+		return left
+	}
+	room := o.size.limit - o.size.with(o.parts.size())
+	if o.group == nil && o.inFile > 0 && room < o.size.limit/8 {
+		return 0 // ever smaller row groups would read and compress ever worse
+	}
+	n := sort.Search(left, func(i int) bool {
+		rows, bytes := rows+int64(i)+1, o.inGroup.bytes+o.plain(b, from, from+i+1)
+		return rows > o.rows || bytes > o.bytes || o.size.group(rows, bytes) > room
+	})
+	if o.group == nil && o.inFile == 0 {
+		n = max(n, 1) // a record that fits nowhere has a file of its own
+	}
+	return n
+}
+
+// next ends what is full: the row group, or else the file.
+func (o *parquetOutput) next(ctx context.Context, b *batch) error {
+	if o.group != nil {
+		return o.endGroup(ctx)
+	}
+	if err := o.endFile(); err != nil {
+		return err
+	}
+	if err := o.parts.begin(); err != nil {
+		return err
+	}
+	return o.open(b)
 }
 
 func (o *parquetOutput) beginGroup(ctx context.Context) (err error) {
 	if o.group, err = o.writer.AppendBufferedRowGroupChecked(); err != nil {
 		return err
 	}
-	o.inGroup.rows, o.inGroup.bytes = 0, 0
 	return o.each(ctx, func(i int) (columnStep, error) {
 		w, err := o.group.Column(i)
 		return columnStep{writer: w}, err
@@ -184,9 +258,20 @@ func (o *parquetOutput) endGroup(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+	o.size.add(o.inGroup.bytes)
+	o.inFile += o.inGroup.rows
+	o.inGroup.rows, o.inGroup.bytes = 0, 0
 	group := o.group
 	o.group = nil
 	return group.Close()
+}
+
+// endFile writes the footer.
+func (o *parquetOutput) endFile() error {
+	if err := o.writer.Close(); err != nil {
+		return err
+	}
+	return o.parts.end(o.inFile)
 }
 
 func (o *parquetOutput) each(ctx context.Context, step func(i int) (columnStep, error)) error {
@@ -220,15 +305,13 @@ func (o *parquetOutput) end(ctx context.Context) error {
 	for _, c := range o.columns {
 		close(c)
 	}
-	if err := o.writer.Close(); err != nil {
-		return err
-	}
-	return o.sink.flush()
+	return o.endFile()
 }
 
 // column is the goroutine of one column.
 func (o *parquetOutput) column(ctx context.Context, i int) error {
 	var w file.ColumnChunkWriter
+	var values int // of the batch under way that are written
 	for {
 		select {
 		case step, ok := <-o.columns[i]:
@@ -238,10 +321,16 @@ func (o *parquetOutput) column(ctx context.Context, i int) error {
 			case step.writer != nil:
 				w = step.writer
 			case step.batch != nil:
-				if err := writeColumn(w, &step.batch.columns[i]); err != nil {
+				if step.from == 0 {
+					values = 0
+				}
+				n, err := writeColumn(w, &step.batch.columns[i], step, values)
+				if err != nil {
 					return fmt.Errorf("column %s: %w", o.layout.columns[i].name, err)
 				}
-				step.batch.release()
+				if values += n; step.last {
+					step.batch.release()
+				}
 			default:
 				if err := flushPage(w); err != nil {
 					return fmt.Errorf("column %s: %w", o.layout.columns[i].name, err)
@@ -254,24 +343,31 @@ func (o *parquetOutput) column(ctx context.Context, i int) error {
 	}
 }
 
-func writeColumn(w file.ColumnChunkWriter, c *column) (err error) {
+// writeColumn writes a step's rows, whose values begin at the one given, and
+// returns how many values they have.
+func writeColumn(w file.ColumnChunkWriter, c *column, step columnStep, first int) (n int, err error) {
+	levels := c.levels[step.from:step.to]
+	for _, level := range levels {
+		n += int(level)
+	}
+	end := first + n
 	switch w := w.(type) {
 	case *file.ByteArrayColumnChunkWriter:
-		_, err = w.WriteBatch(c.text, c.levels, nil)
+		_, err = w.WriteBatch(c.text[first:end], levels, nil)
 	case *file.FixedLenByteArrayColumnChunkWriter:
-		_, err = w.WriteBatch(c.fixed, c.levels, nil)
+		_, err = w.WriteBatch(c.fixed[first:end], levels, nil)
 	case *file.Float64ColumnChunkWriter:
-		_, err = w.WriteBatch(c.floats, c.levels, nil)
+		_, err = w.WriteBatch(c.floats[first:end], levels, nil)
 	case *file.BooleanColumnChunkWriter:
-		_, err = w.WriteBatch(c.bools, c.levels, nil)
+		_, err = w.WriteBatch(c.bools[first:end], levels, nil)
 	case *file.Int32ColumnChunkWriter:
-		_, err = w.WriteBatch(c.days, c.levels, nil)
+		_, err = w.WriteBatch(c.days[first:end], levels, nil)
 	case *file.Int64ColumnChunkWriter:
-		_, err = w.WriteBatch(c.micros, c.levels, nil)
+		_, err = w.WriteBatch(c.micros[first:end], levels, nil)
 	default:
 		err = fmt.Errorf("no writer for %s", w.Type())
 	}
-	return err
+	return n, err
 }
 
 // flushPage compresses the column's last page, which closing the row group
@@ -287,29 +383,4 @@ func flushPage(w file.ColumnChunkWriter) error {
 		return nil
 	}
 	return p.FlushCurrentPage()
-}
-
-// sink is the file's writer. It remembers the first fault and repeats it on
-// every later call, so that no layer above can lose it, and it hides a Close.
-type sink struct {
-	w   *bufio.Writer
-	err error
-}
-
-func newSink(w io.Writer) *sink { return &sink{w: bufio.NewWriterSize(w, 256<<10)} }
-
-func (s *sink) Write(p []byte) (int, error) {
-	if s.err != nil {
-		return 0, s.err
-	}
-	n, err := s.w.Write(p)
-	s.err = err
-	return n, err
-}
-
-func (s *sink) flush() error {
-	if s.err == nil {
-		s.err = s.w.Flush()
-	}
-	return s.err
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/waybillhq/waybill"
 )
 
 // The pipeline, every arrow a channel:
@@ -32,6 +30,7 @@ type pipeline struct {
 	order  chan *batch
 	outs   []chan *batch
 	refs   int32 // outputs that hold a batch: text writers, and Parquet's columns
+	files  map[Format]*parts
 	tally  *tally
 
 	group  sync.WaitGroup
@@ -47,11 +46,11 @@ func pooledBatches(cpus int) int { return cpus + 6 }
 // ends its goroutine.
 const abandonAfter = time.Second
 
-func convert(ctx context.Context, r io.Reader, outputs map[Format]io.Writer, opts Options) (waybill.Conversion, error) {
+func convert(ctx context.Context, r io.Reader, outputs map[Format]Output, opts Options) (Result, error) {
 	l := newLayout(opts.Schema)
 	n := pooledBatches(opts.CPUs)
 	p := &pipeline{opts: opts, layout: l, pool: newBatchPool(n, len(l.columns)), tally: newTally(l),
-		work: make(chan *batch, n), order: make(chan *batch, n)}
+		work: make(chan *batch, n), order: make(chan *batch, n), files: map[Format]*parts{}}
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p.cancel = cancel
@@ -66,11 +65,15 @@ func convert(ctx context.Context, r io.Reader, outputs map[Format]io.Writer, opt
 	p.start(asInputError, func() error { return p.read(inner, r) })
 	if err := p.wait(inner); err != nil {
 		if ctx.Err() != nil {
-			return waybill.Conversion{}, ctx.Err()
+			return Result{}, ctx.Err()
 		}
-		return waybill.Conversion{}, err
+		return Result{}, err
 	}
-	return p.tally.conversion(), nil
+	result := Result{Conversion: p.tally.conversion(), Parts: map[Format][]Part{}}
+	for f, files := range p.files {
+		result.Parts[f] = files.whole
+	}
+	return result, nil
 }
 
 // start runs one part of the pipeline. Its error, or a panic, ends the others.
@@ -120,23 +123,17 @@ func asOutputError(f Format) func(error) error {
 }
 
 // output starts the writer of one format.
-func (p *pipeline) output(ctx context.Context, f Format, w io.Writer) {
+func (p *pipeline) output(ctx context.Context, f Format, open Output) {
 	in := make(chan *batch, cap(p.order))
 	p.outs = append(p.outs, in)
+	files := &parts{ctx: ctx, open: open, compression: p.opts.Compression[f], pieces: f == Parquet}
+	p.files[f] = files
 	if f == Parquet {
-		p.parquet(ctx, w, in)
+		p.parquet(ctx, files, in)
 		return
 	}
 	p.refs++
-	var out textOutput
-	switch f {
-	case CSV:
-		out = &csvOutput{w: w, header: csvHeader(p.layout)}
-	case JSON:
-		out = &jsonOutput{w: w, envelope: p.opts.Envelope}
-	default:
-		out = &jsonlOutput{w: w}
-	}
+	out := newTextOutput(f, p.layout, files, p.opts)
 	p.start(asOutputError(f), func() error {
 		if err := out.begin(); err != nil {
 			return err
@@ -153,8 +150,8 @@ func (p *pipeline) output(ctx context.Context, f Format, w io.Writer) {
 	})
 }
 
-func (p *pipeline) parquet(ctx context.Context, w io.Writer, in chan *batch) {
-	out := newParquetOutput(p.layout, w, cap(p.order))
+func (p *pipeline) parquet(ctx context.Context, files *parts, in chan *batch) {
+	out := newParquetOutput(p.layout, files, p.opts.MaxFileBytes, cap(p.order))
 	if p.opts.rowGroupRows > 0 {
 		out.rows = p.opts.rowGroupRows
 	}
@@ -163,6 +160,9 @@ func (p *pipeline) parquet(ctx context.Context, w io.Writer, in chan *batch) {
 		p.start(asOutputError(Parquet), func() error { return out.column(ctx, i) })
 	}
 	p.start(asOutputError(Parquet), func() error {
+		if err := files.begin(); err != nil {
+			return err
+		}
 		if err := each(ctx, in, func(b *batch) error { return out.batch(ctx, b) }); err != nil {
 			return err
 		}
@@ -188,8 +188,8 @@ func each(ctx context.Context, in <-chan *batch, f func(*batch) error) error {
 }
 
 // parse is one parse worker.
-func (p *pipeline) parse(ctx context.Context, outputs map[Format]io.Writer) error {
-	e := &emitter{parser: *newParser(p.layout, p.opts.MaxDepth)}
+func (p *pipeline) parse(ctx context.Context, outputs map[Format]Output) error {
+	e := &emitter{parser: *newParser(p.layout, p.opts.MaxDepth), guard: p.opts.CSVFormulaGuard, split: p.opts.MaxFileBytes > 0}
 	_, e.wantParquet = outputs[Parquet]
 	_, e.wantCSV = outputs[CSV]
 	_, jsonl := outputs[JSONL]

@@ -167,7 +167,7 @@ func TestFailingWriter(t *testing.T) {
 				}
 				outputs := map[Format]io.Writer{Parquet: io.Discard, JSONL: io.Discard, CSV: io.Discard, JSON: io.Discard}
 				outputs[f] = &failingWriter{left: at, once: once}
-				_, err := Convert(context.Background(), strings.NewReader(input), outputs, opts)
+				_, err := Convert(context.Background(), strings.NewReader(input), to(outputs), opts)
 				o, ok := errors.AsType[*OutputError](err)
 				if !ok || o.Format != f || !errors.Is(err, errFull) {
 					t.Errorf("%s failing at %d of %d (once: %t): %v", f, at, size, once, err)
@@ -184,7 +184,7 @@ func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 
 func TestShortWriteIsAFault(t *testing.T) {
 	for _, f := range All() {
-		_, err := Convert(context.Background(), bytes.NewReader(products(10)), map[Format]io.Writer{f: shortWriter{}}, Options{Schema: productSchema})
+		_, err := Convert(context.Background(), bytes.NewReader(products(10)), to(map[Format]io.Writer{f: shortWriter{}}), Options{Schema: productSchema})
 		if o, ok := errors.AsType[*OutputError](err); !ok || o.Format != f || !errors.Is(err, io.ErrShortWrite) {
 			t.Errorf("%s: %v", f, err)
 		}
@@ -238,7 +238,7 @@ func TestCancel(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		r := &cancelAfter{bytes.NewReader(input), at, cancel}
 		outputs := map[Format]io.Writer{Parquet: io.Discard, JSONL: io.Discard, CSV: io.Discard}
-		if _, err := Convert(ctx, r, outputs, Options{Schema: productSchema}); !errors.Is(err, context.Canceled) {
+		if _, err := Convert(ctx, r, to(outputs), Options{Schema: productSchema}); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled at %d: %v", at, err)
 		}
 		cancel()
@@ -260,7 +260,7 @@ func TestCancelWhileBlocked(t *testing.T) {
 			ended := make(chan error)
 			go func() {
 				r := io.MultiReader(bytes.NewReader(head), in)
-				_, err := Convert(ctx, r, map[Format]io.Writer{JSONL: out, Parquet: io.Discard}, Options{Schema: productSchema})
+				_, err := Convert(ctx, r, to(map[Format]io.Writer{JSONL: out, Parquet: io.Discard}), Options{Schema: productSchema})
 				ended <- err
 			}()
 			<-blocked
@@ -308,7 +308,7 @@ func TestPipesAtDifferentSpeeds(t *testing.T) {
 			}
 		})
 	}
-	_, err := Convert(context.Background(), bytes.NewReader(input), outputs, opts)
+	_, err := Convert(context.Background(), bytes.NewReader(input), to(outputs), opts)
 	for _, w := range outputs {
 		w.(*io.PipeWriter).CloseWithError(err)
 	}
@@ -339,7 +339,7 @@ func TestPipeClosedByItsReader(t *testing.T) {
 				_, _ = io.Copy(io.Discard, r)
 			})
 		}
-		_, err := Convert(context.Background(), bytes.NewReader(products(2000)), outputs, Options{Schema: productSchema})
+		_, err := Convert(context.Background(), bytes.NewReader(products(2000)), to(outputs), Options{Schema: productSchema})
 		for _, w := range outputs {
 			w.(*io.PipeWriter).CloseWithError(err)
 		}
@@ -366,12 +366,12 @@ func TestOptionsThatAreRefused(t *testing.T) {
 	good := schemaOf("a NUMBER")
 	for want, c := range map[string]struct {
 		opts    Options
-		outputs map[Format]io.Writer
+		outputs map[Format]Output
 	}{
 		`"xml" is not a framing`:         {Options{Schema: good, Framing: "xml"}, nil},
 		`schema: fields: is empty`:       {Options{}, nil},
-		`"xlsx" is not an output`:        {Options{Schema: good}, map[Format]io.Writer{"xlsx": io.Discard}},
-		`write csv: it has no writer`:    {Options{Schema: good}, map[Format]io.Writer{CSV: nil}},
+		`"xlsx" is not an output`:        {Options{Schema: good}, map[Format]Output{"xlsx": To(io.Discard)}},
+		`write csv: it has no output`:    {Options{Schema: good}, map[Format]Output{CSV: nil}},
 		`fields[0].name: "a b" is not a`: {Options{Schema: schemaOf("x NUMBER")}, nil},
 	} {
 		if strings.HasPrefix(want, "fields[0]") {

@@ -21,7 +21,7 @@ type report struct {
 	names       []nameAt // of unknown fields
 }
 
-type fieldCount struct{ nonNull, failures, inexact, assumed int64 }
+type fieldCount struct{ nonNull, failures, inexact, assumed, guarded int64 }
 
 type failedCast struct {
 	line   int64
@@ -93,6 +93,7 @@ func (t *tally) add(b *batch) {
 		f.CastFailures += c.failures
 		f.Inexact += c.inexact
 		f.AssumedUTC += c.assumed
+		f.Guarded += c.guarded
 	}
 	for _, c := range r.failed[:min(len(r.failed), maxFailedCasts-len(t.sum.FailedCasts))] {
 		t.sum.FailedCasts = append(t.sum.FailedCasts,

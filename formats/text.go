@@ -3,9 +3,7 @@ package formats
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
-	"io"
-	"time"
+	"strings"
 )
 
 // appendCSVText appends a text as RFC 4180 has it: in quotes where it holds a
@@ -16,7 +14,11 @@ func appendCSVText(dst, s []byte) []byte {
 	if len(s) > 0 && !needsQuotes(s) {
 		return append(dst, s...)
 	}
-	dst = append(dst, '"')
+	return appendQuoted(append(dst, '"'), s)
+}
+
+// appendQuoted appends the rest of a text in quotes, and the closing quote.
+func appendQuoted(dst, s []byte) []byte {
 	for {
 		i := bytes.IndexByte(s, '"')
 		if i < 0 {
@@ -62,87 +64,14 @@ func csvHeader(l *layout) []byte {
 	return append(line, '\n')
 }
 
-// textOutput writes what the parse workers have made, batch by batch.
-type textOutput interface {
-	begin() error
-	batch(b *batch) error
-	end() error
+// formula reports whether a spreadsheet might run a text: by what it begins
+// with, as https://owasp.org/www-community/attacks/CSV_Injection lists it.
+func formula(s []byte) bool {
+	return len(s) > 0 && strings.IndexByte("=+-@\t\r\n", s[0]) >= 0
 }
 
-var (
-	_ textOutput = (*jsonlOutput)(nil)
-	_ textOutput = (*csvOutput)(nil)
-	_ textOutput = (*jsonOutput)(nil)
-)
-
-type jsonlOutput struct{ w io.Writer }
-
-func (o *jsonlOutput) begin() error         { return nil }
-func (o *jsonlOutput) batch(b *batch) error { return writeAll(o.w, b.jsonl) }
-func (o *jsonlOutput) end() error           { return nil }
-
-type csvOutput struct {
-	w      io.Writer
-	header []byte
-}
-
-func (o *csvOutput) begin() error         { return writeAll(o.w, o.header) }
-func (o *csvOutput) batch(b *batch) error { return writeAll(o.w, b.csv) }
-func (o *csvOutput) end() error           { return nil }
-
-// jsonOutput writes the platform's envelope: the records of JSONL, one a line,
-// as one array.
-type jsonOutput struct {
-	w        io.Writer
-	envelope Envelope
-	begun    bool // a record was written
-	buffer   []byte
-}
-
-func (o *jsonOutput) begin() error {
-	header := append([]byte(`{"workflowId":`), jsonText(o.envelope.WorkflowID)...)
-	header = append(append(header, `,"runId":`...), jsonText(o.envelope.RunID)...)
-	header = append(header, `,"executedAt":`...)
-	if t := o.envelope.ExecutedAt; t.IsZero() {
-		header = append(header, "null"...)
-	} else {
-		text, err := json.Marshal(t.UTC().Format(time.RFC3339Nano))
-		if err != nil {
-			return err
-		}
-		header = append(header, text...)
-	}
-	return writeAll(o.w, append(header, `,"data":[`...))
-}
-
-func (o *jsonOutput) batch(b *batch) error {
-	o.buffer = o.buffer[:0]
-	for lines := b.jsonl; len(lines) > 0; {
-		end := bytes.IndexByte(lines, '\n') // records hold none
-		if o.begun {
-			o.buffer = append(o.buffer, ',')
-		}
-		o.begun = true
-		o.buffer = append(append(o.buffer, '\n'), lines[:end]...)
-		lines = lines[end+1:]
-	}
-	err := writeAll(o.w, o.buffer)
-	if cap(o.buffer) > largeBatch {
-		o.buffer = nil
-	}
-	return err
-}
-
-func (o *jsonOutput) end() error { return writeAll(o.w, []byte("\n]}\n")) }
-
-// writeAll writes p, and takes a short write for the fault it is.
-func writeAll(w io.Writer, p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	n, err := w.Write(p)
-	if err == nil && n < len(p) {
-		err = io.ErrShortWrite
-	}
-	return err
+// appendGuarded appends a text behind an apostrophe and in quotes, which makes
+// it a text to spreadsheets. To every other reader the apostrophe is a part of it.
+func appendGuarded(dst, s []byte) []byte {
+	return appendQuoted(append(dst, '"', '\''), s)
 }

@@ -37,25 +37,17 @@ func (d *digest) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (d *digest) file(f formats.Format, rows int64) waybill.File {
-	return waybill.File{Name: f.FileName(), Format: string(f), Rows: rows, Bytes: d.bytes,
+func (d *digest) file(name string, f formats.Format, rows int64) waybill.File {
+	return waybill.File{Name: name, Format: string(f), Rows: rows, Bytes: d.bytes,
 		SHA256: hex.EncodeToString(d.sha256.Sum(nil)), CRC32C: fmt.Sprintf("%08x", d.crc32c.Sum32())}
 }
 
-// sink takes one format's bytes to where they belong. A sink that reads r to
-// its end has the whole file; one whose read fails must leave nothing behind.
-type sink func(ctx context.Context, f formats.Format, r io.Reader) error
-
-// discard reads a file away, for its digest alone.
-func discard(_ context.Context, _ formats.Format, r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
-	return err
-}
-
 // convert reads the run's records once and feeds every wanted format to its
-// sink. No sink sees the end of its file before all records are read and
-// counted: what fails here leaves no file behind.
-func (d *destination) convert(ctx context.Context, wanted []formats.Format, to sink) (map[formats.Format]waybill.File, converted, error) {
+// sink, file by file. No sink sees the end of a format's last file before all
+// records are read and counted: where a format is one file, what fails here
+// leaves no file behind. Where it is several, the ones before the last are
+// objects by then, which no manifest names.
+func (d *destination) convert(ctx context.Context, wanted []formats.Format, to sink) (map[formats.Format][]waybill.File, converted, error) {
 	records, etag, err := d.openSource(ctx)
 	if err != nil {
 		return nil, converted{}, err
@@ -63,21 +55,15 @@ func (d *destination) convert(ctx context.Context, wanted []formats.Format, to s
 	defer records.Close()
 
 	sinks, sinkCtx := errgroup.WithContext(ctx)
-	writers, pipes, digests := map[formats.Format]io.Writer{}, []*io.PipeWriter{}, map[formats.Format]*digest{}
+	outputs, feeds := map[formats.Format]formats.Output{}, map[formats.Format]*feed{}
 	for _, f := range wanted {
-		r, w := io.Pipe()
-		sum := newDigest()
-		writers[f], digests[f], pipes = w, sum, append(pipes, w)
-		sinks.Go(func() error {
-			err := to(sinkCtx, f, io.TeeReader(progressReader{ctx, r}, sum))
-			r.CloseWithError(cmp.Or(err, io.ErrClosedPipe))
-			return err
-		})
+		feeds[f] = &feed{ctx: sinkCtx, format: f, sinks: sinks, to: to}
+		outputs[f] = feeds[f].open
 	}
-	report, err := formats.Convert(ctx, progressReader{ctx, records}, writers, d.options())
-	err = cmp.Or(inputFailure(err), d.accept(report, err))
-	for _, w := range pipes {
-		w.CloseWithError(err) // nil ends the file
+	result, err := formats.Convert(ctx, progressReader{ctx, records}, outputs, d.options)
+	err = cmp.Or(inputFailure(err), d.accept(result.Conversion, err))
+	for _, f := range feeds {
+		f.finish(err)
 	}
 	sinkErr := sinks.Wait()
 	if _, failedSink := errors.AsType[*formats.OutputError](err); failedSink || err == nil {
@@ -86,11 +72,13 @@ func (d *destination) convert(ctx context.Context, wanted []formats.Format, to s
 	if err != nil {
 		return nil, converted{}, err
 	}
-	files := map[formats.Format]waybill.File{}
-	for f, sum := range digests {
-		files[f] = sum.file(f, report.Rows)
+	files := map[formats.Format][]waybill.File{}
+	for f, feed := range feeds {
+		for part, sum := range feed.sums {
+			files[f] = append(files[f], sum.file(d.options.FileName(f, part), f, result.Parts[f][part].Rows))
+		}
 	}
-	return files, converted{Conversion: report, SourceETag: etag}, nil
+	return files, converted{Conversion: result.Conversion, SourceETag: etag}, nil
 }
 
 // converted is what a pass over the records found.
@@ -99,12 +87,19 @@ type converted struct {
 	SourceETag string
 }
 
-func (d *destination) options() formats.Options {
-	return formats.Options{
+// convertOptions are what the run, the connector and the fleet ask of the files.
+func (d *destination) convertOptions() formats.Options {
+	c := d.connector.Storage
+	o := formats.Options{
 		Schema: d.Run.Schema, Framing: d.Run.Source.Format, CPUs: d.h.Limits.CPUs,
 		MaxRecordBytes: d.h.Limits.RecordBytes, MaxDepth: d.h.Limits.Depth,
+		MaxFileBytes: int64(c.MaxFileBytes), Compression: map[formats.Format]formats.Compression{}, CSVFormulaGuard: c.CSVFormulaGuard,
 		Envelope: formats.Envelope{WorkflowID: d.Run.WorkflowID, RunID: d.Run.JobID, ExecutedAt: d.Run.FinishedAt},
 	}
+	for _, f := range d.formats {
+		o.Compression[f] = formats.Compression(c.Compression.Of(string(f)))
+	}
+	return o
 }
 
 // openSource opens the records, and holds the delivery to the version of them

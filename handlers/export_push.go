@@ -46,6 +46,7 @@ type destination struct {
 	store   storage.Store
 	prefix  string // ends with "/"
 	formats []formats.Format
+	options formats.Options
 }
 
 func (h *Handlers) destination(ctx context.Context, a *attempt) (*destination, error) {
@@ -62,6 +63,7 @@ func (h *Handlers) destination(ctx context.Context, a *attempt) (*destination, e
 	for _, name := range c.Formats {
 		d.formats = append(d.formats, formats.Format(name))
 	}
+	d.options = d.convertOptions()
 	return d, nil
 }
 

@@ -12,12 +12,13 @@ import (
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/formats"
 	"github.com/waybillhq/waybill/storage"
+	"github.com/waybillhq/waybill/tasks"
 )
 
 // pushed is the recorded result of the stage step.
 type pushed struct {
 	converted
-	Files []waybill.File // in the connector's order of formats
+	Files []waybill.File // in the connector's order of formats, each format's in theirs
 }
 
 // push converts and uploads. An object that an earlier attempt left is kept
@@ -31,71 +32,105 @@ func (d *destination) push(ctx context.Context) (pushed, error) {
 	if err != nil {
 		return pushed{}, err
 	}
-	files, report, err := d.kept(ctx, there)
+	kept, err := d.kept(ctx, there)
 	if err != nil {
 		return pushed{}, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(d.formats), func(f formats.Format) bool { _, kept := files[f]; return kept })
+	missing := slices.DeleteFunc(slices.Clone(d.formats), kept.whole)
 	if len(missing) > 0 {
-		var uploaded map[formats.Format]waybill.File
-		uploaded, report, err = d.convert(ctx, missing, func(ctx context.Context, f formats.Format, r io.Reader) error {
-			return d.upload(ctx, f, r, there[f])
+		uploaded, report, err := d.convert(ctx, missing, func(ctx context.Context, f formats.Format, part int, r io.Reader) error {
+			name := d.options.FileName(f, part)
+			if kept.names[name] {
+				return discard(ctx, f, part, r)
+			}
+			return d.upload(ctx, name, f, r, there[name])
 		})
 		if err != nil {
 			return pushed{}, err
 		}
-		maps.Copy(files, uploaded)
+		kept.report = report
+		maps.Copy(kept.files, uploaded)
 	}
-	result := pushed{converted: report}
+	result := pushed{converted: kept.report}
 	for _, f := range d.formats {
-		result.Files = append(result.Files, files[f])
+		result.Files = append(result.Files, kept.files[f]...)
 	}
 	return result, nil
 }
 
-// existing returns the objects that stand where the formats go.
-func (d *destination) existing(ctx context.Context) (map[formats.Format]storage.Object, error) {
-	there := map[formats.Format]storage.Object{}
+// existing returns the objects that stand where the files go, by their names.
+// A format's files were written one after the other: behind the first that is
+// not there, none is looked for.
+func (d *destination) existing(ctx context.Context) (map[string]storage.Object, error) {
+	there := map[string]storage.Object{}
 	for _, f := range d.formats {
-		o, err := d.store.Stat(ctx, d.key(f.FileName()))
-		switch {
-		case err == nil:
-			there[f] = o
-		case !errors.Is(err, storage.ErrNotExist):
-			return nil, err
+		for part := range maxFiles {
+			name := d.options.FileName(f, part)
+			o, err := d.store.Stat(ctx, d.key(name))
+			if errors.Is(err, storage.ErrNotExist) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			there[name] = o
+			tasks.Progress(ctx)
+			if d.options.MaxFileBytes == 0 {
+				break
+			}
 		}
 	}
 	return there, nil
 }
 
+// keeping is what of an earlier attempt is what this one would write.
+type keeping struct {
+	names  map[string]bool // of the files that are kept
+	files  map[formats.Format][]waybill.File
+	report converted
+}
+
+// whole reports whether every file of a format is kept.
+func (k keeping) whole(f formats.Format) bool {
+	files := k.files[f]
+	return len(files) > 0 && !slices.ContainsFunc(files, func(file waybill.File) bool { return !k.names[file.Name] })
+}
+
 // kept tells which existing objects hold what would be written. Only a second
 // attempt meets any, and then a pass without uploads is cheaper than uploads
 // that change nothing but the customer's notifications.
-func (d *destination) kept(ctx context.Context, there map[formats.Format]storage.Object) (map[formats.Format]waybill.File, converted, error) {
-	kept := map[formats.Format]waybill.File{}
-	if len(there) == 0 {
-		return kept, converted{}, nil
+func (d *destination) kept(ctx context.Context, there map[string]storage.Object) (keeping, error) {
+	kept := keeping{names: map[string]bool{}, files: map[formats.Format][]waybill.File{}}
+	present := slices.DeleteFunc(slices.Clone(d.formats), func(f formats.Format) bool {
+		_, begun := there[d.options.FileName(f, 0)]
+		return !begun
+	})
+	if len(present) == 0 {
+		return kept, nil
 	}
-	present := slices.DeleteFunc(slices.Clone(d.formats), func(f formats.Format) bool { _, ok := there[f]; return !ok })
-	files, report, err := d.convert(ctx, present, discard)
-	if err != nil {
-		return nil, report, err
+	var err error
+	if kept.files, kept.report, err = d.convert(ctx, present, discard); err != nil {
+		return kept, err
 	}
-	for f, o := range there {
-		same, err := d.holds(ctx, o, files[f], d.metadata(string(f)))
-		if err != nil {
-			return nil, report, err
+	for f, files := range kept.files {
+		for _, file := range files {
+			o, ok := there[file.Name]
+			if !ok {
+				continue
+			}
+			difference, err := d.holds(ctx, o, file, d.metadata(string(f)))
+			if err != nil {
+				return kept, err
+			}
+			kept.names[file.Name] = difference == nil
 		}
-		if same == nil {
-			kept[f] = files[f]
-		}
 	}
-	return kept, report, nil
+	return kept, nil
 }
 
-func (d *destination) upload(ctx context.Context, f formats.Format, r io.Reader, there storage.Object) error {
-	_, err := d.store.Put(ctx, d.key(f.FileName()), r, storage.PutOptions{
-		ContentType: f.ContentType(), Metadata: d.metadata(string(f)), IfAbsent: there.ETag == "", IfMatch: there.ETag})
+func (d *destination) upload(ctx context.Context, name string, f formats.Format, r io.Reader, there storage.Object) error {
+	_, err := d.store.Put(ctx, d.key(name), r, storage.PutOptions{
+		ContentType: d.options.ContentType(f), Metadata: d.metadata(string(f)), IfAbsent: there.ETag == "", IfMatch: there.ETag})
 	return err
 }
 

@@ -29,6 +29,7 @@ type Manifest struct {
 	JobID         string               `json:"jobId"`
 	FinishedAt    time.Time            `json:"finishedAt"` // of the run
 	Revision      string               `json:"revision"`
+	Replaces      string               `json:"replaces,omitempty"` // location of the folder that this one takes the place of: the run's finish time was another
 	SchemaVersion int                  `json:"schemaVersion"`
 	Schema        waybill.Schema       `json:"schema"` // the fields that were delivered
 	Rows          int64                `json:"rows"`
@@ -37,11 +38,11 @@ type Manifest struct {
 	Fields        []waybill.FieldStats `json:"fields"`
 }
 
-func (d *destination) manifest(p pushed) Manifest {
+func (d *destination) manifest(p pushed, replaces string) Manifest {
 	return Manifest{
 		Version: 1, State: "complete", DeliveryID: d.Delivery.ID, Generation: d.Delivery.Generation,
 		TeamID: d.Run.TeamID, WorkflowID: d.Run.WorkflowID, JobID: d.Run.JobID, FinishedAt: d.Run.FinishedAt.UTC(),
-		Revision: d.Revision, SchemaVersion: d.Delivery.SchemaVersion, Schema: waybill.Schema{Fields: d.Run.Schema.Exported()},
+		Revision: d.Revision, Replaces: replaces, SchemaVersion: d.Delivery.SchemaVersion, Schema: waybill.Schema{Fields: d.Run.Schema.Exported()},
 		Rows: p.Conversion.Rows, Quarantined: p.Conversion.Quarantined, Files: p.Files, Fields: p.Conversion.Fields,
 	}
 }
@@ -49,14 +50,30 @@ func (d *destination) manifest(p pushed) Manifest {
 // verify reads back what the store has of each file, then writes the manifest,
 // and reads that back too.
 func (d *destination) verify(ctx context.Context, p pushed) (waybill.Receipt, error) {
-	receipt := waybill.Receipt{Location: d.location(), SourceETag: p.SourceETag, Rows: p.Conversion.Rows, Files: p.Files, Conversion: p.Conversion}
+	replaces, err := d.replaces(ctx)
+	if err != nil {
+		return waybill.Receipt{}, err
+	}
+	receipt := waybill.Receipt{Location: d.location(), Replaces: replaces, SourceETag: p.SourceETag, Rows: p.Conversion.Rows, Files: p.Files, Conversion: p.Conversion}
 	for _, file := range p.Files {
 		if err := d.readBack(ctx, d.key(file.Name), file, d.metadata(file.Format)); err != nil {
 			return receipt, err
 		}
 		receipt.Bytes += file.Bytes
 	}
-	return receipt, d.writeManifest(ctx, d.manifest(p))
+	return receipt, d.writeManifest(ctx, d.manifest(p, replaces))
+}
+
+// replaces is the location of the generation that was delivered before this
+// one, if that is another: the finish time is a part of it. Its files stay
+// where they are; whoever reads this manifest knows that they are not to be
+// read beside these.
+func (d *destination) replaces(ctx context.Context) (string, error) {
+	was, err := d.Replaces(ctx)
+	if errors.Is(err, waybill.ErrNotFound) || was.Location == d.location() {
+		return "", nil
+	}
+	return was.Location, err
 }
 
 func (d *destination) readBack(ctx context.Context, key string, want waybill.File, metadata map[string]string) error {
@@ -109,7 +126,7 @@ func (d *destination) writeManifest(ctx context.Context, m Manifest) error {
 	}
 	sum := newDigest()
 	_, _ = sum.Write(text) // hashes do not fail
-	want := sum.file("", 0)
+	want := sum.file(ManifestName, "", 0)
 	return d.readBack(ctx, d.key(ManifestName), want, nil)
 }
 

@@ -1,31 +1,27 @@
 package storage
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	smithy "github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
-
 	"github.com/waybillhq/waybill"
 )
 
-// fault is one kind of failure and what it is recognised by: the code of an
-// S3 answer first, then its HTTP status (a HEAD's answer has no body, hence no
-// code), then the errors of the operating system and of the standard library.
+// fault is one kind of failure and what it is recognised by: the code of a
+// service's answer first, then its HTTP status (a HEAD's answer has no body, and
+// S3's hence no code), then the errors of the operating system and of the
+// standard library, and what an adapter found out itself.
 //
-// S3's codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+// The services' codes, in each row S3's first, then Google's, then Azure's:
+// https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+// https://cloud.google.com/storage/docs/json_api/v1/status-codes
+// https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 type fault struct {
 	codes    []string
 	statuses []int
@@ -33,19 +29,30 @@ type fault struct {
 
 	verdict waybill.Verdict
 	code    string
-	action  string // with {store}, {permission} and {region} filled in
+	action  string // with {store}, {permission}, {region} and the service's words filled in
 	means   error  // the sentinel that the failure matches
 }
+
+// The codes of rows that are looked up.
+const (
+	codeBadCredentials = "storage.bad_credentials"
+	codeClockSkew      = "storage.clock_skew"
+	codeUnavailable    = "storage.unavailable"
+)
 
 // faults is the one table of what can go wrong with a store.
 var faults = []fault{
 	{
-		codes:   []string{"NoSuchBucket", "InvalidBucketName"},
-		causes:  []error{errNoFolder},
+		codes:   []string{"NoSuchBucket", "InvalidBucketName", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"},
+		causes:  []error{errNoBucket},
 		verdict: waybill.Blocked, code: "storage.no_bucket",
 		action: "The {store} does not exist; create it, or correct the connector's url.",
 	}, {
-		codes:    []string{"AccessDenied", "AccessForbidden", "AllAccessDisabled", "AccountProblem", "Forbidden"},
+		codes: []string{"AccessDenied", "AccessForbidden", "AllAccessDisabled", "AccountProblem", "Forbidden",
+			"forbidden", "insufficientPermissions", "accountDisabled", "UserProjectAccountProblem",
+			"AuthorizationFailure", "AuthorizationPermissionMismatch", "AuthorizationProtocolMismatch", "AuthorizationResourceTypeMismatch",
+			"AuthorizationServiceMismatch", "AuthorizationSourceIPMismatch", "InsufficientAccountPermissions", "AccountIsDisabled",
+			"PublicAccessNotPermitted", "KeyBasedAuthenticationNotPermitted", "UnauthorizedBlobOverwrite"},
 		statuses: []int{http.StatusForbidden},
 		verdict:  waybill.Blocked, code: "storage.access_denied",
 		action: "Waybill may not use the {store}: allow it {permission} there.",
@@ -62,18 +69,25 @@ var faults = []fault{
 		verdict: waybill.Blocked, code: "storage.unknown_access_key",
 		action: "The access key id for the {store} is not known there; correct the connector's accessKeyId.",
 	}, {
-		codes:    []string{"SignatureDoesNotMatch", "InvalidSecurity", "InvalidToken", "AuthFailure", "UnrecognizedClientException"},
+		codes: []string{"SignatureDoesNotMatch", "InvalidSecurity", "InvalidToken", "AuthFailure", "UnrecognizedClientException",
+			"invalid_grant", "invalid_client", "unauthorized_client", "authError",
+			"AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"},
 		statuses: []int{http.StatusUnauthorized},
-		verdict:  waybill.Blocked, code: "storage.bad_credentials",
-		action: "The credentials for the {store} are not accepted; correct the connector's access, the secretAccessKey above all.",
+		verdict:  waybill.Blocked, code: codeBadCredentials,
+		action: "The credentials for the {store} are not accepted; correct the connector's access, the {secret} above all.",
+	}, {
+		causes:  []error{errBadSecret},
+		verdict: waybill.Blocked, code: codeBadCredentials,
+		action: "What stands for the {secret} of the {store} is not one; put the whole of it where the connector's access refers to.",
 	}, {
 		causes:  []error{errNoCredentials},
 		verdict: waybill.Blocked, code: "storage.no_credentials",
 		action: "There are no credentials for the {store}: give the connector an access, or Waybill's machine an identity of its own.",
 	}, {
 		codes:   []string{"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"},
+		causes:  []error{errExpired},
 		verdict: waybill.Blocked, code: "storage.expired_credentials",
-		action: "The session credentials for the {store} have expired; renew them in the connector's access.",
+		action: "The {session} for the {store} has expired; renew it in the connector's access.",
 	}, {
 		codes:    []string{"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "MovedPermanently"},
 		statuses: []int{http.StatusMovedPermanently},
@@ -81,24 +95,27 @@ var faults = []fault{
 		action: "The {store} is in {region}; set the connector's region to that.",
 	}, {
 		codes:   []string{"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"},
-		verdict: waybill.Blocked, code: "storage.clock_skew",
+		verdict: waybill.Blocked, code: codeClockSkew,
 		action: "The clock of the machine that Waybill runs on is wrong; its operator must set it right, best with NTP.",
 	}, {
 		codes: []string{"SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Throttling", "ThrottlingException",
-			"TooManyRequests", "RequestLimitExceeded", "BandwidthLimitExceeded"},
+			"TooManyRequests", "RequestLimitExceeded", "BandwidthLimitExceeded",
+			"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "ServerBusy"},
 		statuses: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
 		verdict:  waybill.Throttled, code: "storage.throttled",
 		action: "The {store} asks for fewer requests; Waybill waits and tries again by itself.",
 	}, {
-		codes:    []string{"PreconditionFailed"},
+		codes:    []string{"PreconditionFailed", "conditionNotMet", "ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists"},
 		statuses: []int{http.StatusPreconditionFailed},
 		causes:   []error{ErrPrecondition},
 		verdict:  waybill.Transient, code: "storage.conflict",
 		action: "Another writer changed the object meanwhile; the step looks again and is repeated by itself.",
 		means:  ErrPrecondition,
 	}, {
-		// Not ErrPrecondition: S3 has not decided whose write it takes.
-		codes:    []string{"ConditionalRequestConflict", "OperationAborted"},
+		// Not ErrPrecondition: S3 has not decided whose write it takes; in Azure, another
+		// writer's commit has swept away the blocks of this one.
+		codes: []string{"ConditionalRequestConflict", "OperationAborted", "conflict",
+			"InvalidBlockList", "InvalidBlobOrBlock", "InvalidBlockId", "PendingCopyOperation"},
 		statuses: []int{http.StatusConflict},
 		verdict:  waybill.Transient, code: "storage.contended",
 		action: "Two writers met on one object; the step is repeated by itself.",
@@ -109,14 +126,14 @@ var faults = []fault{
 		action: "The {store} holds a file where the connector's path needs a folder, or a folder where it needs a file; move that out of the way or change the path.",
 	}, {
 		// Not every 404: a server that is no S3 at all must not look like an empty store.
-		codes:   []string{"NoSuchKey", "NoSuchVersion"},
-		causes:  []error{fs.ErrNotExist},
+		codes:   []string{"NoSuchKey", "NoSuchVersion", "BlobNotFound"},
+		causes:  []error{ErrNotExist, fs.ErrNotExist},
 		verdict: waybill.Permanent, code: "storage.not_found",
 		action: "The object is not in the {store} (any more); hand the run in again if it is still wanted.",
 		means:  ErrNotExist,
 	}, {
 		codes: []string{"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody",
-			"InvalidPart", "InvalidPartOrder", "NoSuchUpload"},
+			"InvalidPart", "InvalidPartOrder", "NoSuchUpload", "Md5Mismatch", "Crc64Mismatch", "InvalidMd5"},
 		causes:  []error{errCorrupted},
 		verdict: waybill.Transient, code: "storage.corrupted",
 		action: "What arrived in the {store} is not what was sent; the upload is repeated by itself.",
@@ -127,7 +144,7 @@ var faults = []fault{
 		verdict:  waybill.Blocked, code: "storage.full",
 		action: "The {store} is full; make room or raise its quota.",
 	}, {
-		codes:    []string{"EntityTooLarge"},
+		codes:    []string{"EntityTooLarge", "uploadTooLarge", "RequestBodyTooLarge", "BlockCountExceedsLimit", "BlockListTooLong"},
 		statuses: []int{http.StatusRequestEntityTooLarge},
 		causes:   []error{errTooLarge, syscall.EFBIG},
 		verdict:  waybill.Permanent, code: "storage.too_large",
@@ -138,9 +155,19 @@ var faults = []fault{
 		verdict: waybill.Blocked, code: "storage.key_too_long",
 		action: "The connector's path gives names that are too long for the {store}; shorten it.",
 	}, {
-		codes:   []string{"InvalidObjectState"},
+		codes:   []string{"InvalidObjectState", "BlobArchived", "BlobBeingRehydrated"},
 		verdict: waybill.Blocked, code: "storage.archived",
 		action: "The object was moved to an archive tier of the {store}; restore it there.",
+	}, {
+		codes: []string{"retentionPolicyNotMet", "objectUnderActiveHold", "ObjectUnderActiveHold",
+			"BlobImmutableDueToPolicy", "LeaseIdMissing", "LeaseIdMismatchWithBlobOperation", "SnapshotsPresent"},
+		verdict: waybill.Blocked, code: "storage.immutable",
+		action: "The {store} lets nobody replace or delete the object, because of a retention policy, a hold, a lease or a snapshot; lift that, or change the connector's path.",
+	}, {
+		codes: []string{"KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException", "KMS.InvalidKeyUsageException",
+			"KMS.KeyUnavailableException", "KeyVaultEncryptionKeyNotFound", "KeyVaultVaultNotFound", "KeyVaultAccessTokenCannotBeAcquired"},
+		verdict: waybill.Blocked, code: "storage.encryption_key",
+		action: "The key that encrypts what is in the {store} cannot be used; enable it there, or correct the connector's kmsKeyId.",
 	}, {
 		codes:    []string{"NotImplemented"},
 		statuses: []int{http.StatusNotImplemented},
@@ -149,10 +176,10 @@ var faults = []fault{
 		action: "The {store} cannot do what Waybill asks of it; deliver to another store.",
 		means:  errors.ErrUnsupported,
 	}, {
-		codes: []string{"InternalError", "RequestTimeout", "TemporaryRedirect"},
+		codes: []string{"InternalError", "RequestTimeout", "TemporaryRedirect", "backendError", "internalError", "OperationTimedOut", "AccountBeingCreated"},
 		statuses: []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout,
 			http.StatusRequestTimeout, http.StatusTemporaryRedirect},
-		verdict: waybill.Transient, code: "storage.unavailable",
+		verdict: waybill.Transient, code: codeUnavailable,
 		action: "The service behind the {store} has a fault of its own; the step is repeated by itself.",
 	}, {
 		causes:  []error{syscall.EIO, errFolder},
@@ -169,16 +196,20 @@ var (
 		action: "The {store} cannot be reached; the step is repeated by itself; if it lasts, check the connector's endpoint and the network."}
 	untrusted = fault{verdict: waybill.Blocked, code: "storage.tls",
 		action: "The certificate of the {store} is not trusted; mend the certificate or the connector's endpoint."}
+	roleRefused = fault{verdict: waybill.Blocked, code: "storage.role_refused",
+		action: "Waybill may not act as {role} for the {store}: {trust}."}
 	cancelled = fault{verdict: waybill.Transient, code: "storage.cancelled",
 		action: "The step was cut off by its time limit or by a shutdown; it is repeated by itself."}
 )
 
 var (
-	errNoFolder      = errors.New("no such folder")
+	errNoBucket      = errors.New("no such bucket, container or folder")
 	errFolder        = errors.New("folder")
 	errEscapes       = errors.New("a symbolic link leads out of the folder")
 	errKeyTaken      = errors.New("a folder and a file of one name")
 	errNoCredentials = errors.New("no credentials")
+	errBadSecret     = errors.New("not the secret that it should be")
+	errExpired       = errors.New("expired")
 	errCorrupted     = errors.New("checksum differs")
 	errTooLarge      = errors.New("too large for one object")
 )
@@ -211,101 +242,8 @@ func (f fault) failure(store string, err error) *waybill.Failure {
 	if f.means != nil && !errors.Is(err, f.means) {
 		err = fmt.Errorf("%w: %w", f.means, err)
 	}
-	action := strings.NewReplacer("{store}", store, "{permission}", permission(err), "{region}", region(err)).Replace(f.action)
+	words := dialectOf(err)
+	action := strings.NewReplacer("{store}", store, "{permission}", permission(err), "{region}", region(err),
+		"{secret}", words.secret, "{session}", words.session, "{role}", words.role, "{trust}", words.trust).Replace(f.action)
 	return &waybill.Failure{Verdict: f.verdict, Code: f.code, Action: action, Err: err}
-}
-
-// recognise finds the row of the table, the surest mark first.
-func recognise(err error) fault {
-	code, status := answer(err)
-	for _, by := range []func(fault) bool{
-		func(f fault) bool { return slices.Contains(f.codes, code) },
-		func(f fault) bool { return slices.Contains(f.statuses, status) },
-		func(f fault) bool {
-			return slices.ContainsFunc(f.causes, func(cause error) bool { return errors.Is(err, cause) })
-		},
-	} {
-		if i := slices.IndexFunc(faults, by); i >= 0 {
-			return faults[i]
-		}
-	}
-	switch {
-	case status >= 500:
-		return faults[slices.IndexFunc(faults, func(f fault) bool { return f.code == "storage.unavailable" })]
-	case status >= 300 || code != "":
-		return refused
-	case isCertificateError(err):
-		return untrusted
-	}
-	return unreachable
-}
-
-// answer returns the code and HTTP status of a store's answer; both are empty
-// where there was none.
-func answer(err error) (code string, status int) {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		code = api.ErrorCode()
-	}
-	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() >= 300 {
-		status = resp.HTTPStatusCode()
-	}
-	return code, status
-}
-
-func isCertificateError(err error) bool {
-	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	_, host := errors.AsType[x509.HostnameError](err)
-	return verification || authority || host
-}
-
-// permissions names what a policy must allow for each operation. Without
-// s3:ListBucket, S3 answers "forbidden" for an object that is not there.
-var permissions = map[string]string{
-	"PutObject":               "s3:PutObject",
-	"CreateMultipartUpload":   "s3:PutObject",
-	"UploadPart":              "s3:PutObject",
-	"CompleteMultipartUpload": "s3:PutObject",
-	"AbortMultipartUpload":    "s3:AbortMultipartUpload",
-	"HeadObject":              "s3:GetObject and s3:ListBucket",
-	"GetObject":               "s3:GetObject and s3:ListBucket",
-	"ListObjectsV2":           "s3:ListBucket",
-	"CopyObject":              "s3:GetObject and s3:PutObject",
-	"DeleteObject":            "s3:DeleteObject",
-}
-
-func permission(err error) string {
-	op, _ := errors.AsType[*smithy.OperationError](err)
-	if op == nil {
-		return "what it needs"
-	}
-	return cmp.Or(permissions[op.Operation()], "what it needs")
-}
-
-// region is the bucket's region, as the answer's header names it.
-func region(err error) string {
-	if name := header(err, "X-Amz-Bucket-Region"); name != "" && len(name) < 64 {
-		return "region " + name
-	}
-	return "another region"
-}
-
-// wait is how long the store asks to be left alone.
-func wait(err error) time.Duration {
-	text := header(err, "Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(time.Until(at), retryAfter), maxRetryAfter)
-	}
-	return retryAfter
-}
-
-func header(err error, name string) string {
-	resp, _ := errors.AsType[*smithyhttp.ResponseError](err)
-	if resp == nil || resp.Response == nil || resp.Response.Response == nil {
-		return ""
-	}
-	return resp.Response.Header.Get(name)
 }

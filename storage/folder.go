@@ -58,7 +58,7 @@ func openRoot(dir string) (*os.Root, error) {
 		err = syscall.ENOTDIR
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		err = fmt.Errorf("%w: %w", errNoFolder, err)
+		err = fmt.Errorf("%w: %w", errNoBucket, err)
 	}
 	if err != nil {
 		return nil, err
@@ -270,7 +270,7 @@ func (f *Folder) fail(ctx context.Context, err error) error {
 // missing returns an error if the folder was removed, or unmounted, since it was opened.
 func (f *Folder) missing() error {
 	if _, err := os.Stat(f.dir); errors.Is(err, fs.ErrNotExist) {
-		return errNoFolder
+		return errNoBucket
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +26,12 @@ func CheckKey(key string) error {
 			"key %.200q: %w", key, err)
 	}
 	return nil
+}
+
+// checkKeys checks a key and what the store makes of it: together with the
+// prefix it may be too long.
+func checkKeys(prefix, key string) error {
+	return cmp.Or(CheckKey(key), CheckKey(prefix+key))
 }
 
 func keyFault(key string) error {

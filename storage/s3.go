@@ -3,12 +3,10 @@ package storage
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,8 +14,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -37,6 +35,16 @@ type S3Options struct {
 	// nil, requests are signed with the identity that the process has: its
 	// environment, its web identity, its machine's role.
 	Keys func(context.Context) (Keys, error)
+	// RoleARN is a role of the customer's that the identity above assumes; the
+	// role's trust policy should ask for ExternalID. Its session is renewed in
+	// time, also while an upload is under way.
+	RoleARN    string
+	ExternalID string
+	// STSEndpoint is where roles are assumed; by default AWS's in Region.
+	STSEndpoint string
+	// KMSKeyID is the id, ARN or alias of the KMS key that objects are encrypted
+	// with; by default what the bucket says.
+	KMSKeyID string
 	// Client makes the requests. It should limit how long it waits for a
 	// connection and for an answer's header; the default one does.
 	Client *http.Client
@@ -46,24 +54,12 @@ type S3Options struct {
 	Attempts int
 }
 
-// Keys are an S3 access key. They never print.
-type Keys struct {
-	AccessKeyID     string
-	SecretAccessKey string
-	SessionToken    string // of temporary keys only
-}
-
-// String is the same for all keys.
-func (Keys) String() string { return "[keys]" }
-
-// GoString is the same for all keys.
-func (Keys) GoString() string { return "[keys]" }
-
 // S3 is a bucket, or a prefix of one, behind the S3 API.
 type S3 struct {
 	client *s3.Client
 	bucket string
 	prefix string // empty, or with a slash at its end
+	kmsKey string // empty: as the bucket says
 	memory *PartMemory
 
 	maxParts int32 // of one object; fewer in tests
@@ -85,9 +81,7 @@ func NewS3(ctx context.Context, opts S3Options) (*S3, error) {
 		Credentials:  credentials,
 		UsePathStyle: opts.PathStyle,
 		HTTPClient:   client(opts.Client),
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts, o.MaxBackoff = cmp.Or(opts.Attempts, 3), 5*time.Second
-		}),
+		Retryer:      opts.retryer(),
 		// Waybill gives CRC32C where it matters; other stores than AWS's do not know the SDK's own choices.
 		RequestChecksumCalculation:                aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation:                aws.ResponseChecksumValidationWhenRequired,
@@ -100,7 +94,8 @@ func NewS3(ctx context.Context, opts S3Options) (*S3, error) {
 	if memory == nil {
 		memory = NewPartMemory(16)
 	}
-	return &S3{client: s3.New(options), bucket: opts.Bucket, prefix: folderPrefix(opts.Prefix), memory: memory, maxParts: maxParts}, nil
+	return &S3{client: s3.New(options), bucket: opts.Bucket, prefix: folderPrefix(opts.Prefix),
+		kmsKey: opts.KMSKeyID, memory: memory, maxParts: maxParts}, nil
 }
 
 func folderPrefix(prefix string) string {
@@ -108,6 +103,12 @@ func folderPrefix(prefix string) string {
 		return ""
 	}
 	return prefix + "/"
+}
+
+func (o S3Options) retryer() aws.Retryer {
+	return retry.NewStandard(func(r *retry.StandardOptions) {
+		r.MaxAttempts, r.MaxBackoff = cmp.Or(o.Attempts, 3), maxBackoff
+	})
 }
 
 func (o S3Options) validate() error {
@@ -123,59 +124,23 @@ func (o S3Options) validate() error {
 	if o.Region == "" && o.Endpoint == "" {
 		p.Addf("region", "is missing; name the region that the bucket is in, e.g. eu-central-1")
 	}
-	if u, err := url.Parse(o.Endpoint); o.Endpoint != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
-		p.Addf("endpoint", "is not a URL of a server; write it as https://host or https://host:port")
+	for field, endpoint := range map[string]string{"endpoint": o.Endpoint, "stsEndpoint": o.STSEndpoint} {
+		if endpoint != "" && !isServerURL(endpoint) {
+			p.Addf(field, "is not a URL of a server; write it as https://host or https://host:port")
+		}
+	}
+	if o.RoleARN != "" && !arn.IsARN(o.RoleARN) {
+		p.Addf("roleArn", "is not an ARN; write it as arn:aws:iam::123456789012:role/name")
+	}
+	if o.ExternalID != "" && o.RoleARN == "" {
+		p.Addf("externalId", "is given without a roleArn; name the role that it is for")
 	}
 	return p.Err()
 }
 
-func (o S3Options) credentials(ctx context.Context) (aws.CredentialsProvider, error) {
-	if o.Keys == nil {
-		cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(cmp.Or(o.Region, "us-east-1")))
-		return typed{cfg.Credentials}, err
-	}
-	return typed{aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
-		keys, err := o.Keys(ctx)
-		if err == nil && (keys.AccessKeyID == "" || keys.SecretAccessKey == "") {
-			err = errors.New("the access key id or the secret access key is empty")
-		}
-		return aws.Credentials{AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey,
-			SessionToken: keys.SessionToken, Source: "waybill"}, err
-	})}, nil
-}
-
-// typed marks the errors of a credential source, which the SDK hands on
-// without a type of their own.
-type typed struct{ aws.CredentialsProvider }
-
-func (t typed) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	credentials, err := t.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		err = fmt.Errorf("%w: %w", errNoCredentials, err)
-	}
-	return credentials, err
-}
-
-// client is the given client, or one with limits on every wait but that for
-// bodies, which may be long. Redirects are for the SDK to see: they tell a
-// bucket's true region.
-func client(given *http.Client) *http.Client {
-	c := http.Client{Transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: time.Minute,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       time.Minute,
-		MaxIdleConnsPerHost:   32,
-		WriteBufferSize:       64 << 10,
-		ReadBufferSize:        64 << 10,
-	}}
-	if given != nil {
-		c = *given
-	}
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &c
+func isServerURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // URL is s3://bucket/prefix/.
@@ -294,8 +259,9 @@ func (s *S3) Copy(ctx context.Context, from, to string) (Object, error) {
 	if err := cmp.Or(s.check(from), s.check(to)); err != nil {
 		return Object{}, err
 	}
-	_, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &s.bucket, Key: s.key(to),
-		CopySource: aws.String(copySource(s.bucket + "/" + *s.key(from))), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c})
+	in := &s3.CopyObjectInput{Bucket: &s.bucket, Key: s.key(to), SSEKMSKeyId: nonEmpty(s.kmsKey), ServerSideEncryption: s.encryption(),
+		CopySource: aws.String(copySource(s.bucket + "/" + *s.key(from))), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c}
+	_, err := s.client.CopyObject(ctx, in)
 	if err != nil {
 		return Object{}, s.fail(ctx, err)
 	}
@@ -335,14 +301,22 @@ func (s *S3) Presign(ctx context.Context, key string, valid time.Duration) (stri
 
 func (s *S3) key(key string) *string { return aws.String(s.prefix + key) }
 
-func (s *S3) check(key string) error {
-	if err := CheckKey(key); err != nil {
-		return err
+func (s *S3) check(key string) error { return checkKeys(s.prefix, key) }
+
+// encryption is how objects are encrypted; empty: as the bucket says.
+func (s *S3) encryption() types.ServerSideEncryption {
+	if s.kmsKey == "" {
+		return ""
 	}
-	return CheckKey(s.prefix + key) // together they may be too long
+	return types.ServerSideEncryptionAwsKms
 }
 
-func (s *S3) fail(ctx context.Context, err error) error { return failure(ctx, "bucket "+s.bucket, err) }
+func (s *S3) fail(ctx context.Context, err error) error {
+	if s.kmsKey != "" && err != nil { // without it, writing is refused as if the bucket did
+		err = asked{err, s3Dialect, permission(err) + " and, for its KMS key, kms:GenerateDataKey and kms:Decrypt"}
+	}
+	return failure(ctx, "bucket "+s.bucket, err)
+}
 
 func nonEmpty(s string) *string {
 	if s == "" {

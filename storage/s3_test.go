@@ -22,6 +22,7 @@ import (
 // The bucket holds other objects beside the store's prefix, of which nothing
 // may be seen.
 func TestS3Conformance(t *testing.T) {
+	t.Parallel() // the servers are processes of their own
 	g := startGateway(t)
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		opts := g.bucket(t)

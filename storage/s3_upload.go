@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -13,7 +12,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -24,14 +22,8 @@ import (
 // before it reads the object, it lets the other parts run on when one failed,
 // and if the abort fails too, the cause is lost.
 
-const (
-	// maxParts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-	maxParts = 10_000
-	// After a failure, the parts under way have so long to end, and then the
-	// abort: one that overtakes a part leaves that part behind,
-	// https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
-	abortTimeout = 5 * time.Second
-)
+// maxParts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+const maxParts = 10_000
 
 // Put sends what fits into one part in one request, and anything larger as a
 // multipart upload, at most 4 parts of 8 MiB at a time, up to 78 GiB. Every
@@ -42,11 +34,13 @@ func (s *S3) Put(ctx context.Context, key string, r io.Reader, opts PutOptions) 
 	if err := cmp.Or(s.check(key), checkOptions(opts)); err != nil {
 		return Object{}, err
 	}
-	u := &upload{s: s, key: key, opts: opts, buffers: s.memory.buffers()}
-	defer u.buffers.release()
-	err := u.run(ctx, r)
-	if err == nil && u.object.CRC32C != "" && u.object.CRC32C != hexCRC32C(u.sum) {
-		err = fmt.Errorf("%w: sent %s, the store has %s", errCorrupted, hexCRC32C(u.sum), u.object.CRC32C)
+	uploading, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	u := &upload{s: s, key: key, opts: opts, parts: newParts(uploading, s.memory, r)}
+	defer u.parts.buffers.release()
+	err := u.run(uploading, cancel)
+	if err == nil && u.object.CRC32C != "" && u.object.CRC32C != hexCRC32C(u.parts.sum) {
+		err = fmt.Errorf("%w: sent %s, the store has %s", errCorrupted, hexCRC32C(u.parts.sum), u.object.CRC32C)
 	}
 	err = s.fail(ctx, err)
 	if opts.IfMatch != "" && errors.Is(err, ErrNotExist) { // there is nothing that could match
@@ -60,46 +54,32 @@ func (s *S3) Put(ctx context.Context, key string, r io.Reader, opts PutOptions) 
 
 // upload is one object on its way.
 type upload struct {
-	s       *S3
-	key     string
-	opts    PutOptions
-	buffers *buffers
-	sum     uint32 // CRC32C of all that was read
-	size    int64  // bytes
-	object  Object // once it is complete
+	s      *S3
+	key    string
+	opts   PutOptions
+	parts  *parts
+	object Object // once it is complete
 
 	id        *string // of the multipart upload
 	composite bool    // the store keeps no checksum of the whole, only one of the parts' checksums
 	mu        sync.Mutex
-	parts     []types.CompletedPart
+	sent      []types.CompletedPart
 }
 
-// part is a piece of the object in memory.
-type part struct {
-	memory *[partSize]byte
-	n      int
-	last   bool
-}
-
-func (p part) bytes() []byte { return p.memory[:p.n] }
-
-func (u *upload) run(ctx context.Context, r io.Reader) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	src := bufio.NewReader(source{ctx, r}) // for its Peek; whole parts pass it by
-	first, err := u.read(ctx, src)
+func (u *upload) run(ctx context.Context, cancel context.CancelCauseFunc) error {
+	first, err := u.parts.read(ctx)
 	if err != nil {
 		return err
 	}
 	if first.last {
-		defer u.buffers.done(first.memory)
+		defer u.parts.buffers.done(first.memory)
 		return u.put(ctx, first.bytes())
 	}
 	if err := u.create(ctx); err != nil {
-		u.buffers.done(first.memory)
+		u.parts.buffers.done(first.memory)
 		return err
 	}
-	if err := u.sendAll(ctx, cancel, first, src); err != nil {
+	if err := u.parts.sendAll(ctx, cancel, first, u.s.maxParts, u.send); err != nil {
 		return u.abort(ctx, err)
 	}
 	if err := u.complete(ctx); err != nil {
@@ -108,35 +88,13 @@ func (u *upload) run(ctx context.Context, r io.Reader) error {
 	return nil
 }
 
-// read fills the next part.
-func (u *upload) read(ctx context.Context, src *bufio.Reader) (part, error) {
-	memory, err := u.buffers.next(ctx)
-	if err != nil {
-		return part{}, err
-	}
-	p := part{memory: memory}
-	p.n, err = io.ReadFull(src, memory[:])
-	switch err {
-	case nil:
-		_, err := src.Peek(1)
-		p.last = err == io.EOF
-	case io.EOF, io.ErrUnexpectedEOF: //nolint:errorlint // ReadFull's own; a reader's comes wrapped from source
-		p.last = true
-	default:
-		u.buffers.done(memory)
-		return part{}, err
-	}
-	u.sum = crc32.Update(u.sum, castagnoli, p.bytes())
-	u.size += int64(p.n)
-	return p, nil
-}
-
 // put sends the whole object in one request.
 func (u *upload) put(ctx context.Context, content []byte) error {
 	out, err := u.s.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &u.s.bucket, Key: u.s.key(u.key), Body: bytes.NewReader(content), ContentLength: aws.Int64(u.size),
-		ContentType: nonEmpty(u.opts.ContentType), Metadata: u.opts.Metadata, ChecksumCRC32C: base64CRC32C(u.sum),
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), Body: bytes.NewReader(content), ContentLength: aws.Int64(u.parts.size),
+		ContentType: nonEmpty(u.opts.ContentType), Metadata: u.opts.Metadata, ChecksumCRC32C: base64CRC32C(u.parts.sum),
 		IfMatch: nonEmpty(u.opts.IfMatch), IfNoneMatch: u.ifNoneMatch(),
+		SSEKMSKeyId: nonEmpty(u.s.kmsKey), ServerSideEncryption: u.s.encryption(),
 	}, u.attempts)
 	if err != nil {
 		return err
@@ -151,6 +109,7 @@ func (u *upload) create(ctx context.Context) error {
 	in := &s3.CreateMultipartUploadInput{
 		Bucket: &u.s.bucket, Key: u.s.key(u.key), ContentType: nonEmpty(u.opts.ContentType), Metadata: u.opts.Metadata,
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumType: types.ChecksumTypeFullObject,
+		SSEKMSKeyId: nonEmpty(u.s.kmsKey), ServerSideEncryption: u.s.encryption(),
 	}
 	out, err := u.s.client.CreateMultipartUpload(ctx, in)
 	if code, _ := answer(err); slices.Contains([]string{"InvalidRequest", "InvalidArgument", "NotImplemented"}, code) {
@@ -164,40 +123,6 @@ func (u *upload) create(ctx context.Context) error {
 	return nil
 }
 
-// sendAll sends the parts while it reads the next ones. The first error, or
-// the end of ctx, ends the reading; the cause is what it returns.
-func (u *upload) sendAll(ctx context.Context, cancel context.CancelCauseFunc, p part, src *bufio.Reader) error {
-	sendCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(abortTimeout, cut) })()
-	var sending sync.WaitGroup
-	for number := int32(1); ; number++ {
-		if number > u.s.maxParts {
-			u.buffers.done(p.memory)
-			cancel(fmt.Errorf("%w: more than %d parts of %d bytes", errTooLarge, u.s.maxParts, partSize))
-			break
-		}
-		sent := p // p is the next part before this one is sent
-		sending.Go(func() {
-			defer u.buffers.done(sent.memory) // the SDK lets go of a body before it returns
-			if err := u.send(sendCtx, number, sent.bytes()); err != nil {
-				cancel(err)
-			}
-		})
-		if p.last {
-			break
-		}
-		next, err := u.read(ctx, src)
-		if err != nil {
-			cancel(err)
-			break
-		}
-		p = next
-	}
-	sending.Wait()
-	return context.Cause(ctx)
-}
-
 func (u *upload) send(ctx context.Context, number int32, content []byte) error {
 	sum := base64CRC32C(crc32.Checksum(content, castagnoli))
 	out, err := u.s.client.UploadPart(ctx, &s3.UploadPartInput{
@@ -209,19 +134,19 @@ func (u *upload) send(ctx context.Context, number int32, content []byte) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.parts = append(u.parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: sum})
+	u.sent = append(u.sent, types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: sum})
 	return nil
 }
 
 // complete makes the object visible, if the condition holds.
 func (u *upload) complete(ctx context.Context) error {
-	slices.SortFunc(u.parts, func(a, b types.CompletedPart) int { return cmp.Compare(*a.PartNumber, *b.PartNumber) })
+	slices.SortFunc(u.sent, func(a, b types.CompletedPart) int { return cmp.Compare(*a.PartNumber, *b.PartNumber) })
 	in := &s3.CompleteMultipartUploadInput{
-		Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: u.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
-		MpuObjectSize: &u.size, IfMatch: nonEmpty(u.opts.IfMatch), IfNoneMatch: u.ifNoneMatch(),
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: u.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: u.sent},
+		MpuObjectSize: &u.parts.size, IfMatch: nonEmpty(u.opts.IfMatch), IfNoneMatch: u.ifNoneMatch(),
 	}
 	if !u.composite {
-		in.ChecksumType, in.ChecksumCRC32C = types.ChecksumTypeFullObject, base64CRC32C(u.sum)
+		in.ChecksumType, in.ChecksumCRC32C = types.ChecksumTypeFullObject, base64CRC32C(u.parts.sum)
 	}
 	out, err := u.s.client.CompleteMultipartUpload(ctx, in, u.attempts)
 	if err != nil {
@@ -245,7 +170,7 @@ func (u *upload) abort(ctx context.Context, err error) error {
 }
 
 func (u *upload) finish(etag, sum *string, kind types.ChecksumType) {
-	u.object = Object{Key: u.key, Size: u.size, ETag: aws.ToString(etag),
+	u.object = Object{Key: u.key, Size: u.parts.size, ETag: aws.ToString(etag),
 		ContentType: u.opts.ContentType, Metadata: u.opts.Metadata, CRC32C: fullCRC32C(sum, kind)}
 }
 

@@ -1,5 +1,6 @@
 // Package storage is the port to object stores and its providers: a folder,
-// S3. One conformance suite (package storagetest) holds for all of them.
+// S3, Google Cloud Storage, Azure Blob Storage. One conformance suite (package
+// storagetest) holds for all of them.
 package storage
 
 import (

@@ -12,9 +12,9 @@ import (
 
 // Location is where a store is.
 type Location struct {
-	Scheme string // s3 or file
-	Bucket string // of s3
-	Prefix string // of s3: empty, or folders with a slash at the end
+	Scheme string // s3, gs, azblob or file
+	Bucket string // of s3 and gs; of azblob, the container
+	Prefix string // of s3, gs and azblob: empty, or folders with a slash at the end
 	Dir    string // of file: absolute
 }
 
@@ -27,11 +27,32 @@ func (l Location) String() string {
 	return u.String()
 }
 
-// bucketName: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+// bucketKind is how a service's buckets are named.
+type bucketKind struct {
+	noun  string
+	most  int // characters
+	name  *regexp.Regexp
+	rules string
+}
 
-// ParseURL reads s3://bucket/prefix and file:///dir. Its error is a
-// [waybill.Problems] about the field url, which says how to mend it and never
+// The names of buckets:
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+// https://cloud.google.com/storage/docs/buckets#naming
+// https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
+var bucketKinds = map[string]bucketKind{
+	"s3": {"bucket", 63, regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`),
+		"it has 3 to 63 lower-case letters, digits, dots and dashes"},
+	"gs": {"bucket", 222, regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$`),
+		"it has at least 3 lower-case letters, digits, dots, dashes and underscores"},
+	"azblob": {"container", 63, regexp.MustCompile(`^[a-z0-9](-?[a-z0-9]){2,62}$`),
+		"it has 3 to 63 lower-case letters, digits and single dashes; the storage account is a setting of its own"},
+}
+
+const urlForms = "s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or file:///dir"
+
+// ParseURL reads s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix
+// and file:///dir. Azure's storage account is not part of the URL. The error is
+// a [waybill.Problems] about the field url, which says how to mend it and never
 // repeats what could be a secret.
 func ParseURL(raw string) (Location, error) {
 	var p waybill.Problems
@@ -46,26 +67,26 @@ func parseURL(raw string) (Location, string) {
 	u, err := url.Parse(raw)
 	switch {
 	case raw == "":
-		return Location{}, "is missing; write s3://bucket/prefix or file:///dir"
+		return Location{}, "is missing; write " + urlForms
 	case err != nil:
-		return Location{}, "is not a URL; write s3://bucket/prefix or file:///dir"
+		return Location{}, "is not a URL; write " + urlForms
 	case u.User != nil:
 		return Location{}, "holds credentials; they belong into access, by reference"
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return Location{}, "has something after ? or #; give the place alone, and the rest as settings of their own"
 	}
-	switch u.Scheme {
-	case "s3":
-		return parseS3URL(u)
-	case "file":
+	if u.Scheme == "file" {
 		return parseFileURL(u)
 	}
-	return Location{}, fmt.Sprintf("%.60q is not supported as a kind of store; use s3://bucket/prefix or file:///dir", u.Scheme)
+	if kind, ok := bucketKinds[u.Scheme]; ok {
+		return parseBucketURL(u, kind)
+	}
+	return Location{}, fmt.Sprintf("%.60q is not supported as a kind of store; use %s", u.Scheme, urlForms)
 }
 
-func parseS3URL(u *url.URL) (Location, string) {
-	if !bucketName.MatchString(u.Host) {
-		return Location{}, fmt.Sprintf("%.80q is not a bucket's name; it has 3 to 63 lower-case letters, digits, dots and dashes", u.Host)
+func parseBucketURL(u *url.URL, kind bucketKind) (Location, string) {
+	if !kind.name.MatchString(u.Host) || len(u.Host) > kind.most {
+		return Location{}, fmt.Sprintf("%.80q is not a %s's name; %s", u.Host, kind.noun, kind.rules)
 	}
 	prefix := strings.TrimSuffix(strings.TrimPrefix(u.Path, "/"), "/")
 	if prefix != "" {
@@ -73,7 +94,7 @@ func parseS3URL(u *url.URL) (Location, string) {
 			return Location{}, fmt.Sprintf("the prefix %v; give folders separated by single slashes", err)
 		}
 	}
-	return Location{Scheme: "s3", Bucket: u.Host, Prefix: folderPrefix(prefix)}, ""
+	return Location{Scheme: u.Scheme, Bucket: u.Host, Prefix: folderPrefix(prefix)}, ""
 }
 
 func parseFileURL(u *url.URL) (Location, string) {

@@ -1,25 +1,21 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
-	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
-	"github.com/waybillhq/waybill/storage"
+	"github.com/waybillhq/waybill/internal/connectors"
 )
 
 func (p *program) connector() *cobra.Command {
 	cmd := &cobra.Command{Use: "connector", Short: "Customers' destinations"}
-	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorDelete())
+	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorSQL(), p.connectorDelete())
 	return cmd
 }
 
@@ -91,14 +87,26 @@ func (p *program) connectorShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := yaml.MarshalWithOptions(c, yaml.OmitEmpty())
+			text, err := shown(c)
 			if err != nil {
-				return fmt.Errorf("write connector: %w", err)
+				return err
 			}
-			_, err = cmd.OutOrStdout().Write(text)
+			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
 		}),
 	}
+}
+
+// shown is the connector as a person writes it. What nobody writes stands in
+// comments, so that what is shown can be applied.
+func shown(c connectors.Connector) (string, error) {
+	head := fmt.Sprintf("# createdAt: %s\n# externalId: %s\n", c.CreatedAt.Format(time.RFC3339), c.ExternalID)
+	c.CreatedAt, c.ExternalID = time.Time{}, ""
+	text, err := yaml.MarshalWithOptions(c, yaml.OmitEmpty())
+	if err != nil {
+		return "", fmt.Errorf("write connector: %w", err)
+	}
+	return head + string(text), nil
 }
 
 func (p *program) connectorDelete() *cobra.Command {
@@ -114,71 +122,4 @@ func (p *program) connectorDelete() *cobra.Command {
 			return nil
 		}),
 	}
-}
-
-func (p *program) connectorCheck() *cobra.Command {
-	return &cobra.Command{
-		Use:   "check ID",
-		Short: "Write, read back and delete a probe object, and say what is missing",
-		Args:  cobra.ExactArgs(1),
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			c, err := f.Connectors.Get(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			store, err := f.Store(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			return probe(cmd.Context(), cmd.OutOrStdout(), store, f.Config.Brand)
-		}),
-	}
-}
-
-// probe tries all that a delivery needs, and goes on after a failure: whoever
-// mends the permissions should hear of all of them at once.
-func probe(ctx context.Context, w io.Writer, store storage.Store, brand string) error {
-	key := brand + "/_waybill_probe"
-	content := []byte("Waybill was here to see whether it can deliver; this object may be deleted.\n")
-	var errs []error
-	try := func(what string, do func() error) {
-		err := do()
-		if err == nil {
-			fmt.Fprintf(w, "ok      %s\n", what)
-			return
-		}
-		fmt.Fprintf(w, "failed  %s: %s\n", what, action(err))
-		errs = append(errs, fmt.Errorf("%s: %w", what, err))
-	}
-	fmt.Fprintf(w, "%s%s\n", store.URL(), key)
-	try("write", func() error {
-		_, err := store.Put(ctx, key, bytes.NewReader(content), storage.PutOptions{ContentType: "text/plain", Metadata: map[string]string{"x-" + brand + "-format": "probe"}})
-		return err
-	})
-	try("read metadata", func() error { _, err := store.Stat(ctx, key); return err })
-	try("read back", func() error {
-		body, _, err := store.Get(ctx, key, storage.GetOptions{})
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		got, err := io.ReadAll(body)
-		if err == nil && !bytes.Equal(got, content) {
-			err = errors.New("the store gave other bytes than were written")
-		}
-		return err
-	})
-	try("delete", func() error { return store.Delete(ctx, key) })
-	if len(errs) > 0 {
-		return fmt.Errorf("%d of 4 checks failed", len(errs))
-	}
-	return nil
-}
-
-// action is the sentence of a failure, or the error's own words.
-func action(err error) string {
-	if f, ok := errors.AsType[*waybill.Failure](err); ok {
-		return f.Action
-	}
-	return err.Error()
 }

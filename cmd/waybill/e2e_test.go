@@ -212,7 +212,7 @@ func TestConnectorCommands(t *testing.T) {
 	if !strings.Contains(shown, "secretAccessKey: env:CUSTOMER_SECRET") || strings.Contains(shown, f.s3.SecretKey) {
 		t.Errorf("show says\n%s", shown)
 	}
-	if got := f.ok(t, "connector", "check", "acme-lake"); strings.Count(got, "ok  ") != 4 {
+	if got := f.ok(t, "connector", "check", "acme-lake"); strings.Count(got, "ok  ") != 6 {
 		t.Errorf("check says\n%s", got)
 	}
 	f.ok(t, "connector", "delete", "acme-lake")

@@ -52,7 +52,8 @@ const (
 	bucketName = "customer"
 )
 
-func newFleet(t *testing.T) *fleet {
+// newFleet starts the servers. What may be reached besides S3 is given as http://host:port.
+func newFleet(t *testing.T, reachable ...string) *fleet {
 	t.Helper()
 	f := &fleet{dir: t.TempDir(), s3: testservers.S3(t),
 		redis: testservers.Redis(t, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")}
@@ -61,7 +62,7 @@ func newFleet(t *testing.T) *fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.write(t, "waybill.yaml", fmt.Sprintf("redis: {url: \"redis://%s/0\"}\nbucket: {url: \"file://%s/own\"}\nsources: {fileRoot: %q}\nlog: {format: text}\n", f.redis.Addr, f.dir, runs))
+	f.write(t, "waybill.yaml", fmt.Sprintf("redis: {url: \"redis://%s/0\"}\nbucket: {url: \"file://%s/own\"}\nsources: {fileRoot: %q}\nnetwork: {allow: [%s]}\nlog: {format: text}\n", f.redis.Addr, f.dir, runs, quoted(append(reachable, f.s3.Endpoint))))
 	if err := os.Mkdir(filepath.Join(f.dir, "own"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -205,4 +206,15 @@ func get(t *testing.T, url string) (int, string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, b.String()
+}
+
+func quoted(list []string) string {
+	var b strings.Builder
+	for i, text := range list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q", text)
+	}
+	return b.String()
 }

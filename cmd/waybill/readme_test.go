@@ -76,7 +76,7 @@ func TestTheReadmeNamesTestsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests strings.Builder
-	err = filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

@@ -25,6 +25,9 @@ func (b Bytes) String() string {
 	return "0 B"
 }
 
+// MarshalText writes what [Bytes.UnmarshalText] reads.
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
 // UnmarshalText reads a number of bytes.
 func (b *Bytes) UnmarshalText(text []byte) error {
 	for _, u := range units {

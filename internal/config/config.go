@@ -17,13 +17,15 @@ import (
 // Config is the fleet's configuration, the content of waybill.yaml. The yaml
 // tag is a setting's key, the help tag its line in the README.
 type Config struct {
-	Brand   string  `yaml:"brand" help:"the provider's name in paths, object metadata and system columns"`
-	Redis   Redis   `yaml:"redis"`
-	Bucket  Bucket  `yaml:"bucket"`
-	Sources Sources `yaml:"sources"`
-	Limits  Limits  `yaml:"limits"`
-	Times   Times   `yaml:"times"`
-	Log     Log     `yaml:"log"`
+	Brand    string   `yaml:"brand" help:"the provider's name in paths, object metadata and system columns"`
+	Redis    Redis    `yaml:"redis"`
+	Bucket   Bucket   `yaml:"bucket"`
+	Sources  Sources  `yaml:"sources"`
+	Platform Platform `yaml:"platform"`
+	Network  Network  `yaml:"network"`
+	Limits   Limits   `yaml:"limits"`
+	Times    Times    `yaml:"times"`
+	Log      Log      `yaml:"log"`
 }
 
 // Redis says where the ledger and the queue are: one server by URL, or a
@@ -75,9 +77,39 @@ type Bucket struct {
 
 // Sources says where the records of runs may be read from.
 type Sources struct {
-	Allow    []string `yaml:"allow" help:"prefixes that runs may name, each with {teamId} and a slash at the end, e.g. s3://runs/{teamId}/"`
+	Allow    []string `yaml:"allow" help:"prefixes that runs may name: s3://, gs:// or azblob://, each with {teamId}, or https://, where whoever hands in runs of any team may name anything below a prefix without {teamId}; each with a slash at the end, e.g. s3://runs/{teamId}/"`
 	FileRoot string   `yaml:"fileRoot" help:"folder that file:/// sources must lie in; none: no such sources"`
 	S3       S3       `yaml:"s3"`
+	GCS      GCS      `yaml:"gcs"`
+	Azure    Azure    `yaml:"azure"`
+}
+
+// GCS says who we are to Google Cloud Storage. Without a key we are who the
+// process is.
+type GCS struct {
+	ServiceAccount secrets.Ref `yaml:"serviceAccount" help:"reference to a service account's key file, JSON; left out: the process's own identity"`
+	Impersonate    string      `yaml:"impersonate" help:"e-mail of a service account to act as"`
+}
+
+// Azure says which storage account is meant and who we are to it. Without a
+// signature or a key we are who the process is.
+type Azure struct {
+	Account         string      `yaml:"account" help:"storage account of azblob:// sources"`
+	SAS             secrets.Ref `yaml:"sas" help:"reference to a shared access signature"`
+	AccountKey      secrets.Ref `yaml:"accountKey" help:"reference to a key of the account"`
+	ManagedIdentity string      `yaml:"managedIdentity" help:"client id of a managed identity, where there are several"`
+}
+
+// Platform is the provider's own API, where runs' records can be read from.
+type Platform struct {
+	URL    string      `yaml:"url" help:"https://… of the platform's API; of all servers only this one is shown apiKey"`
+	APIKey secrets.Ref `yaml:"apiKey" help:"reference to the key that is sent as x-api-key"`
+}
+
+// Network says what the guard of outbound https lets through beyond the public
+// internet: sources, webhooks, custom endpoints.
+type Network struct {
+	Allow []string `yaml:"allow" help:"exceptions: addresses such as 10.0.0.0/8, or host:port whatever its address, or http://host:port to do without encryption there"`
 }
 
 // Limits bound what one run, record or connector may take.

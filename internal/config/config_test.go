@@ -39,14 +39,18 @@ func TestGoodFiles(t *testing.T) {
 			AccessKeyID: ref(t, "env:BUCKET_ID"), SecretAccessKey: ref(t, "file:/run/secrets/bucket"),
 		}},
 		Sources: Sources{
-			Allow:    []string{"s3://runs/{teamId}/", "s3://archive/v1/{teamId}/runs/"},
+			Allow:    []string{"s3://runs/{teamId}/", "gs://archive/v1/{teamId}/runs/", "azblob://runs/{teamId}/", "https://api.platform.example/v4/workflows/"},
+			GCS:      GCS{Impersonate: "reader@runs.iam.gserviceaccount.com"},
+			Azure:    Azure{Account: "acmeruns", SAS: ref(t, "file:/run/secrets/sas")},
 			FileRoot: "/srv/runs", S3: S3{Region: "eu-west-1"},
 		},
-		Limits: Limits{MaxInFlight: 8, LargestRecord: 16 << 20, Nesting: 32, Expansion: 50, ExpansionFloor: 2 << 30},
-		Times:  Times{Lease: 20 * time.Second, Sweep: 1500 * time.Millisecond, Stall: 10 * time.Minute},
-		Log:    Log{Level: "debug", Format: "text"},
+		Platform: Platform{URL: "https://api.platform.example", APIKey: ref(t, "env:PLATFORM_KEY")},
+		Network:  Network{Allow: []string{"10.20.0.0/16", "minio.internal:9000"}},
+		Limits:   Limits{MaxInFlight: 8, LargestRecord: 16 << 20, Nesting: 32, Expansion: 50, ExpansionFloor: 2 << 30},
+		Times:    Times{Lease: 20 * time.Second, Sweep: 1500 * time.Millisecond, Stall: 10 * time.Minute},
+		Log:      Log{Level: "debug", Format: "text"},
 	}
-	sentinel, cluster, folder, json := Default(), Default(), Default(), Default()
+	sentinel, cluster, folder, json, plain := Default(), Default(), Default(), Default(), Default()
 	sentinel.Redis = Redis{
 		Username: "waybill", Password: ref(t, "env:REDIS_PASSWORD"), TLS: TLS{Enabled: true},
 		Sentinel: Sentinel{
@@ -57,8 +61,11 @@ func TestGoodFiles(t *testing.T) {
 	cluster.Redis.Cluster.Addrs = []string{"redis-0:6379", "redis-1:6379"}
 	folder.Bucket.URL, folder.Log.Level = "file:///var/lib/waybill", "warn"
 	json.Brand, json.Redis.URL, json.Limits.LargestRecord = "acme", "redis://localhost", 1<<20
+	plain.Sources.Allow = []string{"http://127.0.0.1:8080/v4/", "https://api.example/{teamId}/"}
+	plain.Platform.URL = "http://api.internal/v4"
+	plain.Network.Allow = []string{"http://127.0.0.1:8080", "http://API.internal:80", "10.0.0.0/8"}
 	want := map[string]Config{
-		"full": full, "empty": Default(), "sentinel": sentinel, "cluster": cluster, "folder": folder, "json": json,
+		"full": full, "empty": Default(), "sentinel": sentinel, "cluster": cluster, "folder": folder, "json": json, "plain-http": plain,
 	}
 	files := glob(t, "testdata/*.good.yml")
 	if len(files) != len(want) {

@@ -30,7 +30,9 @@ func (c Config) Validate(needs ...Need) waybill.Problems {
 	}
 	p.Add("redis", c.Redis.validate())
 	p.Add("bucket", c.Bucket.validate(slices.Contains(needs, NeedBucket)))
-	p.Add("sources", c.Sources.validate())
+	p.Add("sources", c.Sources.validate(c.Network))
+	p.Add("platform", c.Platform.validate(c.Network))
+	p.Add("network", c.Network.validate())
 	p.Add("limits", c.Limits.validate())
 	p.Add("times", c.Times.validate())
 	p.Add("log", c.Log.validate())
@@ -134,41 +136,6 @@ func (s S3) validate(needsRegion bool) (p waybill.Problems) {
 		p.Addf("secretAccessKey", "is missing beside accessKeyId; give both, or neither for the process's own credentials")
 	}
 	return p
-}
-
-func (s Sources) validate() (p waybill.Problems) {
-	for i, prefix := range s.Allow {
-		if why := checkPrefix(prefix); why != "" {
-			p.Addf(element("allow", i), "%s %s", quoteShort(prefix), why)
-		}
-	}
-	if s.FileRoot != "" && !filepath.IsAbs(s.FileRoot) {
-		p.Addf("fileRoot", "%s is not an absolute path", quoteShort(s.FileRoot))
-	}
-	p.Add("s3", s.S3.validate(len(s.Allow) > 0))
-	return p
-}
-
-// checkPrefix says what is wrong with an allowed prefix, or nothing. Without
-// the team in it, one team's run could name another's records; without the
-// slash, team a's prefix would match team ab's too.
-func checkPrefix(prefix string) string {
-	rest, ok := strings.CutPrefix(prefix, "s3://")
-	bucket, path, _ := strings.Cut(rest, "/")
-	plain := strings.ReplaceAll(path, "{teamId}", "")
-	switch {
-	case !ok:
-		return "is not a prefix of this version; write s3://bucket/path/{teamId}/ (folders are allowed by fileRoot)"
-	case bucket == "" || strings.ContainsAny(bucket, "{}@:?#"):
-		return "names no bucket; write s3://bucket/path/{teamId}/"
-	case plain == path:
-		return "does not contain {teamId}; without it one team could read another's runs"
-	case strings.ContainsAny(plain, "{}"):
-		return "has a variable that is not {teamId}"
-	case !strings.HasSuffix(path, "/"):
-		return "does not end with a slash; without it team-1 would match team-10 too"
-	}
-	return ""
 }
 
 func (l Limits) validate() (p waybill.Problems) {

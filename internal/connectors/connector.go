@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/waybillhq/waybill"
-	"github.com/waybillhq/waybill/internal/secrets"
+	"github.com/waybillhq/waybill/internal/config"
 )
 
 // Connector is one destination of one team. It holds references to secrets,
@@ -25,24 +25,43 @@ type Connector struct {
 	MalformedTolerated int64        `json:"malformedTolerated,omitempty" yaml:"malformedTolerated"` // malformed records a run may have
 	Storage            *Storage     `json:"storage,omitempty" yaml:"storage"`                       // kind storage
 	CreatedAt          time.Time    `json:"createdAt,omitzero"`                                     // set by the registry
+
+	// ExternalID is what the trust policy of a customer's role asks of us, so
+	// that nobody else can make us use that role: set by the registry when it
+	// first sees the connector, unguessable, and never another afterwards.
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html
+	ExternalID string `json:"externalId,omitempty"`
 }
 
-// Storage is a bucket or a folder, and what is put there.
+// Storage is a bucket, a container or a folder, and what is put there.
 type Storage struct {
-	URL       string   `json:"url" yaml:"url"`                       // s3://bucket/prefix or file:///folder
-	Region    string   `json:"region,omitempty" yaml:"region"`       //
-	Endpoint  string   `json:"endpoint,omitempty" yaml:"endpoint"`   // of an S3 store that is not AWS
-	PathStyle bool     `json:"pathStyle,omitempty" yaml:"pathStyle"` //
-	Path      string   `json:"path,omitempty" yaml:"path"`           // template; empty: the brand's default
-	Formats   []string `json:"formats" yaml:"formats"`               //
-	Access    Access   `json:"access,omitzero" yaml:"access"`        //
+	URL             string       `json:"url" yaml:"url"`                                   // s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or file:///folder
+	Region          string       `json:"region,omitempty" yaml:"region"`                   // of an S3 bucket
+	Endpoint        string       `json:"endpoint,omitempty" yaml:"endpoint"`               // of a store that is not the vendor's public one
+	PathStyle       bool         `json:"pathStyle,omitempty" yaml:"pathStyle"`             // S3: the bucket's name stands in the path
+	KMSKeyID        string       `json:"kmsKeyId,omitempty" yaml:"kmsKeyId"`               // S3: objects are encrypted with this key of KMS
+	Path            string       `json:"path,omitempty" yaml:"path"`                       // template; empty: the brand's default
+	Formats         []string     `json:"formats" yaml:"formats"`                           //
+	Compression     Compression  `json:"compression,omitzero" yaml:"compression"`          // of the text formats
+	MaxFileBytes    config.Bytes `json:"maxFileBytes,omitempty" yaml:"maxFileBytes"`       // a format's next file begins before it becomes larger; 0: one file
+	CSVFormulaGuard bool         `json:"csvFormulaGuard,omitempty" yaml:"csvFormulaGuard"` // CSV values that a spreadsheet would run are made text
+	Access          Access       `json:"access,omitzero" yaml:"access"`                    //
 }
 
-// Access is how we prove who we are. The zero Access uses our process's own
-// credentials: the customer's bucket policy names us.
-type Access struct {
-	AccessKeyID     secrets.Ref `json:"accessKeyId,omitzero" yaml:"accessKeyId"`
-	SecretAccessKey secrets.Ref `json:"secretAccessKey,omitzero" yaml:"secretAccessKey"`
+// Compression says how text formats are compressed: gzip, zstd, or not at all
+// ("none", or empty). Parquet is compressed inside, and JSON is for people.
+type Compression struct {
+	CSV   string `json:"csv,omitempty" yaml:"csv"`
+	JSONL string `json:"jsonl,omitempty" yaml:"jsonl"`
+}
+
+// Of returns gzip or zstd, or nothing for a format that is not compressed.
+func (c Compression) Of(format string) string {
+	name := map[string]string{"csv": c.CSV, "jsonl": c.JSONL}[format]
+	if name == "none" {
+		return ""
+	}
+	return name
 }
 
 // Subscribes reports whether runs of the workflow are delivered here.

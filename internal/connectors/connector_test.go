@@ -17,10 +17,12 @@ import (
 // rules stand in for those of the packages that deliver.
 var rules = Rules{
 	CheckURL: func(url string) error {
-		if !strings.HasPrefix(url, "s3://") && !strings.HasPrefix(url, "file:///") {
-			return errors.New("is not a location here")
+		for _, scheme := range []string{"s3://", "gs://", "azblob://", "file:///"} {
+			if strings.HasPrefix(url, scheme) {
+				return nil
+			}
 		}
-		return nil
+		return errors.New("is not a location here")
 	},
 	CheckPath: func(path string) error {
 		if strings.Contains(path, "..") {
@@ -69,6 +71,58 @@ func TestGoodFiles(t *testing.T) {
 	}
 	if got, err := rules.ReadFiles("testdata/minimal.good.yml"); err != nil || len(got) != 1 || got[0].ID != "acme-policy" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestEveryStoreAndCredential(t *testing.T) {
+	got, err := rules.ReadFiles("testdata/stores.good.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := func(id string, s Storage) Connector {
+		return Connector{ID: id, Team: "acme", Kind: "storage", Storage: &s}
+	}
+	parquet := []string{"parquet"}
+	want := []Connector{
+		store("s3-role", Storage{URL: "s3://acme/in", Region: "eu-central-1", Formats: []string{"parquet", "csv", "jsonl"},
+			KMSKeyID:    "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+			Compression: Compression{CSV: "gzip", JSONL: "zstd"}, MaxFileBytes: 256 << 20, CSVFormulaGuard: true,
+			Access: Access{RoleARN: "arn:aws:iam::123456789012:role/delivery/waybill"}}),
+		store("s3-keys", Storage{URL: "s3://acme", Region: "eu-central-1", KMSKeyID: "alias/lake", Formats: parquet,
+			Access: Access{AccessKeyID: ref(t, "aws-sm:acme#id"), SecretAccessKey: ref(t, "aws-sm:acme#secret")}}),
+		store("gs-ambient", Storage{URL: "gs://acme-lake/in", Formats: []string{"jsonl"}, Compression: Compression{JSONL: "none"}}),
+		store("gs-key", Storage{URL: "gs://acme-lake", Formats: parquet, Endpoint: "http://127.0.0.1:4443/storage/v1/",
+			Access: Access{ServiceAccount: ref(t, "gcp-sm:projects/acme-1/secrets/lake/versions/latest")}}),
+		store("gs-as", Storage{URL: "gs://acme-lake", Formats: parquet, Access: Access{Impersonate: "lake@acme-1.iam.gserviceaccount.com"}}),
+		store("az-sas", Storage{URL: "azblob://exports/in", Formats: parquet, Access: Access{Account: "acmelake", SAS: ref(t, "vault:secret/acme/azure#sas")}}),
+		store("az-key", Storage{URL: "azblob://exports", Formats: parquet, Endpoint: "http://127.0.0.1:10000/devstoreaccount1",
+			Access: Access{Account: "devstoreaccount1", AccountKey: ref(t, "azure-kv:https://acme.vault.azure.net/secrets/lake")}}),
+		store("az-only", Storage{URL: "azblob://exports", Formats: parquet, Access: Access{Account: "acmelake", ManagedIdentity: ManagedIdentity{On: true}}}),
+		store("az-one", Storage{URL: "azblob://exports", Formats: parquet,
+			Access: Access{Account: "acmelake", ManagedIdentity: ManagedIdentity{On: true, ClientID: "11111111-2222-4333-8444-555555555555"}}}),
+	}
+	kinds := []string{AccessRole, AccessKeys, AccessAmbient, AccessServiceAccount, AccessImpersonate, AccessSAS, AccessAccountKey, AccessManagedIdentity, AccessManagedIdentity}
+	if len(got) != len(want) {
+		t.Fatalf("%d connectors, want %d", len(got), len(want))
+	}
+	for i, c := range got {
+		if !reflect.DeepEqual(c, want[i]) {
+			t.Errorf("got  %+v\nwant %+v", *c.Storage, *want[i].Storage)
+		}
+		if kind := c.Storage.Access.Kind(); kind != kinds[i] {
+			t.Errorf("%s: access is of kind %s, want %s", c.ID, kind, kinds[i])
+		}
+		doc, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := Decode(doc); err != nil || !reflect.DeepEqual(back, c) {
+			t.Errorf("%s came back as %+v, %v", doc, back, err)
+		}
+	}
+	s := got[0].Storage.Compression
+	if s.Of("csv") != "gzip" || s.Of("jsonl") != "zstd" || s.Of("parquet") != "" || got[2].Storage.Compression.Of("jsonl") != "" {
+		t.Errorf("compressions of %+v", s)
 	}
 }
 
@@ -151,21 +205,36 @@ func TestReadFolder(t *testing.T) {
 }
 
 // The stored form is what older and newer processes share: it changes only on
-// purpose, together with this file.
-func TestGoldenDocument(t *testing.T) {
-	c := lake(t)
-	c.CreatedAt = time.Date(2025, 1, 15, 10, 30, 0, 0, time.UTC)
-	want, err := os.ReadFile("testdata/connector.golden.json")
-	if err != nil {
-		t.Fatal(err)
+// purpose, together with these files. The first is as it was before there were
+// other stores than S3.
+func TestGoldenDocuments(t *testing.T) {
+	first := lake(t)
+	first.CreatedAt = time.Date(2025, 1, 15, 10, 30, 0, 0, time.UTC)
+	all := first
+	all.ExternalID = "waybill-R4ND0MR4ND0MR4ND0MR4ND0MRA"
+	all.Storage = &Storage{
+		URL: "s3://acme-bucket/in", Region: "eu-central-1", Endpoint: "https://s3.example", PathStyle: true, KMSKeyID: "alias/lake",
+		Path: first.Storage.Path, Formats: []string{"parquet", "jsonl", "csv"}, Compression: Compression{CSV: "gzip", JSONL: "zstd"},
+		MaxFileBytes: 256 << 20, CSVFormulaGuard: true,
+		Access: Access{ // never all at once; here to see their names
+			RoleARN: "arn:aws:iam::123456789012:role/waybill", ServiceAccount: ref(t, "gcp-sm:projects/p/secrets/s/versions/latest"),
+			Impersonate: "lake@acme-1.iam.gserviceaccount.com", Account: "acmelake", SAS: ref(t, "vault:secret/acme#sas"), AccountKey: ref(t, "env:KEY"),
+			ManagedIdentity: ManagedIdentity{On: true},
+		},
 	}
-	got, err := c.Encode()
-	if err != nil || string(got)+"\n" != string(want) {
-		t.Errorf("encoded %s, %v", got, err)
-	}
-	back, err := Decode(want)
-	if err != nil || !reflect.DeepEqual(back, c) {
-		t.Errorf("decoded %+v, %v", back, err)
+	for file, c := range map[string]Connector{"connector.golden.json": first, "connector-all.golden.json": all} {
+		want, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Encode()
+		if err != nil || string(got)+"\n" != string(want) {
+			t.Errorf("%s: encoded %s, %v", file, got, err)
+		}
+		back, err := Decode(want)
+		if err != nil || !reflect.DeepEqual(back, c) {
+			t.Errorf("%s: decoded %+v, %v", file, back, err)
+		}
 	}
 }
 

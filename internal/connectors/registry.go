@@ -1,8 +1,10 @@
 package connectors
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +23,8 @@ var (
 type Backend interface {
 	// PutConnector keeps doc under id, replacing what the same team kept there.
 	// It returns ErrIDUsed where id is another team's or was deleted.
-	PutConnector(ctx context.Context, id, team string, doc []byte) error
+	// It returns [waybill.ErrChanged] unless was stands there now (nil: nothing).
+	PutConnector(ctx context.Context, id, team string, was, doc []byte) error
 	// Connector returns the document of id, or ErrNotFound.
 	Connector(ctx context.Context, id string) ([]byte, error)
 	// Connectors returns the documents of a team; of all if team is empty.
@@ -45,11 +48,14 @@ type Registry struct {
 	backend Backend
 	rules   Rules
 	now     func() time.Time
+	newID   func() string // a new external id
 }
 
 // NewRegistry returns the registry that backend keeps.
 func NewRegistry(backend Backend, rules Rules) *Registry {
-	return &Registry{backend: backend, rules: rules, now: time.Now}
+	// rand.Text holds at least 128 random bits, in letters and digits that
+	// STS takes: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+	return &Registry{backend: backend, rules: rules, now: time.Now, newID: func() string { return "waybill-" + rand.Text() }}
 }
 
 // Get returns a connector, or an error that matches [ErrNotFound].
@@ -81,36 +87,57 @@ func (r *Registry) List(ctx context.Context, team string) ([]Connector, error) {
 
 // Apply makes the registry hold c. It returns [waybill.Problems] where c is
 // wrong or changes what cannot change, and an error that matches [ErrIDUsed]
-// where its id was another's.
+// where its id was another's. CreatedAt and ExternalID are the registry's own:
+// what c says of them is not looked at.
 func (r *Registry) Apply(ctx context.Context, c Connector) (Change, error) {
 	if err := r.rules.Validate(c).Err(); err != nil {
 		return "", err
 	}
-	old, err := r.Get(ctx, c.ID)
-	change := Changed
-	switch {
-	case errors.Is(err, ErrNotFound):
-		change, c.CreatedAt = Created, r.now().UTC().Truncate(time.Second)
-	case err != nil:
-		return "", err
-	default:
+	for {
+		change, err := r.apply(ctx, c)
+		if !errors.Is(err, waybill.ErrChanged) { // somebody applied it at the same moment: once more, on top of theirs
+			return change, err
+		}
+	}
+}
+
+func (r *Registry) apply(ctx context.Context, c Connector) (Change, error) {
+	was, err := r.backend.Connector(ctx, c.ID)
+	if errors.Is(err, ErrNotFound) {
+		was, err = nil, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("connector %s: %w", quoteShort(c.ID), err)
+	}
+	change := Created
+	if was == nil {
+		c.CreatedAt, c.ExternalID = r.now().UTC().Truncate(time.Second), r.newID()
+	} else {
+		change = Changed
+		old, err := Decode(was)
+		if err != nil {
+			return "", err
+		}
 		if err := fixed(old, c).Err(); err != nil {
 			return "", err
 		}
-		c.CreatedAt = old.CreatedAt
+		c.CreatedAt, c.ExternalID = old.CreatedAt, old.ExternalID
+		if c.ExternalID == "" { // from before there were external ids
+			c.ExternalID = r.newID()
+		}
 	}
-	return r.put(ctx, change, old, c)
+	return r.put(ctx, change, was, c)
 }
 
-func (r *Registry) put(ctx context.Context, change Change, old, c Connector) (Change, error) {
+func (r *Registry) put(ctx context.Context, change Change, was []byte, c Connector) (Change, error) {
 	doc, err := c.Encode()
 	if err != nil {
 		return "", err
 	}
-	if before, err := old.Encode(); err == nil && change == Changed && string(before) == string(doc) {
+	if bytes.Equal(was, doc) {
 		return Unchanged, nil
 	}
-	if err := r.backend.PutConnector(ctx, c.ID, c.Team, doc); err != nil {
+	if err := r.backend.PutConnector(ctx, c.ID, c.Team, was, doc); err != nil {
 		return "", fmt.Errorf("connector %s: %w", quoteShort(c.ID), err)
 	}
 	return change, nil

@@ -1,13 +1,18 @@
 package connectors
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/waybillhq/waybill"
 )
 
 // memory is a Backend for tests, with the rules that the port asks for.
@@ -15,13 +20,22 @@ type memory struct {
 	docs   map[string][]byte
 	owners map[string]string // also of deleted ids
 	fail   error
+	before func(context.Context) // once, before a put takes effect
 }
 
 var _ Backend = (*memory)(nil)
 
-func (m *memory) PutConnector(_ context.Context, id, team string, doc []byte) error {
+func (m *memory) PutConnector(ctx context.Context, id, team string, was, doc []byte) error {
+	if m.before != nil { // another process applies in between
+		before := m.before
+		m.before = nil
+		before(ctx)
+	}
 	if owner, used := m.owners[id]; used && (owner != team || m.docs[id] == nil) {
 		return ErrIDUsed
+	}
+	if !bytes.Equal(m.docs[id], was) {
+		return waybill.ErrChanged
 	}
 	m.docs[id], m.owners[id] = doc, team
 	return m.fail
@@ -49,6 +63,28 @@ func (m *memory) DeleteConnector(_ context.Context, id string) error {
 	}
 	delete(m.docs, id)
 	return nil
+}
+
+func TestTwoFirstAppliesAgreeOnOneExternalID(t *testing.T) {
+	r, backend := setup(t)
+	c := Connector{ID: "lake", Team: "acme", Kind: waybill.KindStorage, Storage: &Storage{URL: "s3://acme", Region: "eu-central-1", Formats: []string{"csv"}}}
+	backend.before = func(ctx context.Context) {
+		if _, err := r.Apply(ctx, c); err != nil {
+			t.Error(err)
+		}
+		first, err := r.Get(ctx, "lake")
+		if err != nil || first.ExternalID == "" {
+			t.Fatalf("%+v, %v", first, err)
+		}
+		t.Cleanup(func() {
+			if last, err := r.Get(context.Background(), "lake"); err != nil || last.ExternalID != first.ExternalID {
+				t.Errorf("the external id changed from %s to %s, %v", first.ExternalID, last.ExternalID, err)
+			}
+		})
+	}
+	if change, err := r.Apply(t.Context(), c); err != nil || change != Unchanged {
+		t.Errorf("the slower of two applies: %s, %v", change, err)
+	}
 }
 
 func setup(t *testing.T) (*Registry, *memory) {
@@ -83,6 +119,49 @@ func TestApply(t *testing.T) {
 	got, err := r.Get(t.Context(), c.ID)
 	if err != nil || got.MaxInFlight != 7 || got.Workflows != nil || got.CreatedAt != first.CreatedAt {
 		t.Errorf("changed to %+v, %v", got, err)
+	}
+}
+
+// An external id is made once and never again: a role that trusts it would
+// refuse us.
+func TestExternalID(t *testing.T) {
+	r, _ := setup(t)
+	c := lake(t)
+	c.ExternalID = "not-for-a-person-to-say"
+	apply(t, r, c, Created)
+	first, err := r.Get(t.Context(), c.ID)
+	if err != nil || !regexp.MustCompile(`^waybill-[A-Z2-7]{26}$`).MatchString(first.ExternalID) {
+		t.Fatalf("the external id is %q, %v", first.ExternalID, err)
+	}
+	role := Access{RoleARN: "arn:aws:iam::123456789012:role/waybill"}
+	for _, access := range []Access{role, {}, role} {
+		c.Storage.Access = access
+		apply(t, r, c, Changed)
+		if got, err := r.Get(t.Context(), c.ID); err != nil || got.ExternalID != first.ExternalID {
+			t.Errorf("the external id became %q, %v", got.ExternalID, err)
+		}
+	}
+	c.ExternalID = ""
+	apply(t, r, c, Unchanged)
+
+	other := lake(t)
+	other.ID = "other"
+	apply(t, r, other, Created)
+	if got, err := r.Get(t.Context(), "other"); err != nil || got.ExternalID == first.ExternalID || got.ExternalID == "" {
+		t.Errorf("another connector has the external id %q, %v", got.ExternalID, err)
+	}
+
+	// A connector from before there were external ids gets one, and keeps it.
+	old, err := os.ReadFile("testdata/connector.golden.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, backend := setup(t)
+	backend.docs["acme-lake"], backend.owners["acme-lake"] = old, lake(t).Team
+	apply(t, r, lake(t), Changed)
+	apply(t, r, lake(t), Unchanged)
+	if got, err := r.Get(t.Context(), "acme-lake"); err != nil || got.ExternalID == "" {
+		t.Errorf("an old connector has the external id %q, %v", got.ExternalID, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package connectors
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -69,55 +68,6 @@ func checkWorkflows(workflows []string) (p waybill.Problems) {
 	return p
 }
 
-func (r Rules) storage(s Storage) (p waybill.Problems) {
-	p.Add("", r.location(s))
-	if s.Path != "" && r.CheckPath != nil {
-		addErr(&p, "path", r.CheckPath(s.Path))
-	}
-	if len(s.Formats) == 0 {
-		p.Addf("formats", "is empty; list what to deliver, of %s", strings.Join(r.Formats, ", "))
-	}
-	for i, f := range s.Formats {
-		field := fmt.Sprintf("formats[%d]", i)
-		if !slices.Contains(r.Formats, f) {
-			p.Addf(field, "%s is not a format; use %s", quoteShort(f), strings.Join(r.Formats, ", "))
-		} else if slices.Index(s.Formats, f) < i {
-			p.Addf(field, "%s is listed twice", f)
-		}
-	}
-	return p
-}
-
-func (r Rules) location(s Storage) (p waybill.Problems) {
-	if s.URL == "" {
-		p.Addf("url", "is missing; give the bucket, e.g. s3://bucket or s3://bucket/prefix")
-		return p
-	}
-	if err := r.checkURL(s.URL); err != nil {
-		addErr(&p, "url", err)
-		return p
-	}
-	if !strings.HasPrefix(s.URL, "s3://") {
-		if s.Region != "" || s.Endpoint != "" || s.PathStyle || s.Access != (Access{}) {
-			p.Addf("url", "is no S3 bucket; region, endpoint, pathStyle and access belong to s3:// only")
-		}
-		return p
-	}
-	if s.Region == "" && s.Endpoint == "" {
-		p.Addf("region", "is missing; give the bucket's region, e.g. eu-central-1")
-	}
-	if !validEndpoint(s.Endpoint) {
-		p.Addf("endpoint", "is not an endpoint; write https://host or https://host:port, without credentials, path or query")
-	}
-	switch id, key := s.Access.AccessKeyID, s.Access.SecretAccessKey; {
-	case id.IsZero() && !key.IsZero():
-		p.Addf("access.accessKeyId", "is missing beside secretAccessKey; give both, or neither for a bucket policy that names us")
-	case key.IsZero() && !id.IsZero():
-		p.Addf("access.secretAccessKey", "is missing beside accessKeyId; give both, or neither for a bucket policy that names us")
-	}
-	return p
-}
-
 func (r Rules) checkURL(text string) error {
 	if r.CheckURL == nil {
 		return nil
@@ -135,12 +85,6 @@ func addErr(p *waybill.Problems, field string, err error) {
 	} else if err != nil {
 		p.Addf(field, "%s", err)
 	}
-}
-
-func validEndpoint(text string) bool {
-	u, err := url.Parse(text)
-	return text == "" || err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" &&
-		strings.Trim(u.Path, "/") == "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
 func quoteShort(s string) string {

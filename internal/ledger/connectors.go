@@ -30,14 +30,19 @@ func mustRead(name string) string {
 	return string(text)
 }
 
-// PutConnector keeps a connector's document, or returns [waybill.ErrIDUsed].
-func (l *Ledger) PutConnector(ctx context.Context, id, team string, doc []byte) error {
-	n, err := connectorPutScript.Run(ctx, l.rdb, []string{connectorTeams, connectorDocs + team, connectorDeleted}, id, team, doc).Int()
+// PutConnector keeps a connector's document in the place of the one that the
+// caller read (nil: none). It returns [waybill.ErrIDUsed], or
+// [waybill.ErrChanged] if another stands there now.
+func (l *Ledger) PutConnector(ctx context.Context, id, team string, was, doc []byte) error {
+	n, err := connectorPutScript.Run(ctx, l.rdb, []string{connectorTeams, connectorDocs + team, connectorDeleted}, id, team, doc, was).Int()
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	if n == 0 {
+	switch n {
+	case 0:
 		return fmt.Errorf("connector %s: %w", id, waybill.ErrIDUsed)
+	case 2:
+		return fmt.Errorf("connector %s: %w", id, waybill.ErrChanged)
 	}
 	return nil
 }

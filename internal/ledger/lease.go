@@ -178,6 +178,17 @@ func (ls *Lease) PinnedSource(ctx context.Context) (string, error) {
 	return pin, ignoreNil(err)
 }
 
+// Replaces is the receipt of the last generation before this one that was
+// delivered. Where there was none, or its receipt is no longer kept, it is an
+// error that matches [waybill.ErrNotFound].
+func (ls *Lease) Replaces(ctx context.Context) (waybill.Receipt, error) {
+	key, err := ls.ledger.rdb.HGet(ctx, ls.prefix+"d:"+ls.Delivery.ID, "replaces").Result()
+	if ignoreNil(err) != nil {
+		return waybill.Receipt{}, fmt.Errorf("ledger: %w", err)
+	}
+	return ls.ledger.readReceipt(ctx, key)
+}
+
 // PinSource pins the version of the source that this delivery reads. The first
 // call decides; it returns what is pinned.
 func (ls *Lease) PinSource(ctx context.Context, etag string) (string, error) {

@@ -158,6 +158,22 @@ func TestHandingInTwiceIsOneDelivery(t *testing.T) {
 	})
 }
 
+func TestHandingInAgainBringsAFreshSignature(t *testing.T) {
+	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
+		signed := run("job_1")
+		for _, uri := range []string{"https://runs.example/1.jsonl?sig=old", "https://runs.example/1.jsonl?sig=new"} {
+			signed.Source.URI = uri
+			if _, err := b.Accept(t.Context(), signed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, err := b.Run(t.Context(), signed.RunKey)
+		if err != nil || a.Generation != 1 || a.Run.Source.URI != signed.Source.URI {
+			t.Errorf("%+v, %v; want the fresh signature in generation 1", a, err)
+		}
+	})
+}
+
 func TestAnotherRevisionOfAJobIsRefusedUnlessItReplaces(t *testing.T) {
 	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
 		id := b.plan(t, run("job_1"), 4)

@@ -77,12 +77,21 @@ func TestListing(t *testing.T) {
 
 func TestConnectorIDsAreNeverReused(t *testing.T) {
 	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
-		put := func(id, team string) error { return b.PutConnector(t.Context(), id, team, []byte(`{"id":"`+id+`"}`)) }
+		put := func(id, team string) error {
+			was, err := b.Connector(t.Context(), id)
+			if err != nil && !errors.Is(err, waybill.ErrNotFound) {
+				return err
+			}
+			return b.PutConnector(t.Context(), id, team, was, []byte(`{"id":"`+id+`"}`))
+		}
 		if err := errors.Join(put("lake", "team-a"), put("lake", "team-a"), put("pond", "team-b")); err != nil {
 			t.Fatal(err)
 		}
 		if err := put("lake", "team-b"); !errors.Is(err, waybill.ErrIDUsed) {
 			t.Errorf("another team took the id: %v", err)
+		}
+		if err := b.PutConnector(t.Context(), "lake", "team-a", nil, []byte(`{}`)); !errors.Is(err, waybill.ErrChanged) {
+			t.Errorf("who did not know of the connector replaced it: %v", err)
 		}
 		if docs, err := b.Connectors(t.Context(), ""); err != nil || len(docs) != 2 {
 			t.Errorf("%d connectors, %v", len(docs), err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/waybillhq/waybill"
@@ -30,17 +31,28 @@ func (l *Ledger) putReceipt(ctx context.Context, r waybill.Receipt) (string, err
 
 // Receipt reads the receipt of a complete delivery from our bucket.
 func (l *Ledger) Receipt(ctx context.Context, d waybill.Delivery) (waybill.Receipt, error) {
-	var receipt waybill.Receipt
-	if d.Receipt == "" {
-		return receipt, fmt.Errorf("receipt of delivery %s: %w", d.ID, waybill.ErrNotFound)
+	receipt, err := l.readReceipt(ctx, d.Receipt)
+	if err != nil {
+		return receipt, fmt.Errorf("receipt of delivery %s: %w", d.ID, err)
 	}
-	body, _, err := l.bucket.Get(ctx, d.Receipt, storage.GetOptions{})
+	return receipt, nil
+}
+
+func (l *Ledger) readReceipt(ctx context.Context, key string) (waybill.Receipt, error) {
+	var receipt waybill.Receipt
+	if key == "" {
+		return receipt, waybill.ErrNotFound
+	}
+	body, _, err := l.bucket.Get(ctx, key, storage.GetOptions{})
+	if errors.Is(err, storage.ErrNotExist) {
+		return receipt, fmt.Errorf("our own bucket: %w: %w", waybill.ErrNotFound, err)
+	}
 	if err != nil {
 		return receipt, fmt.Errorf("our own bucket: read receipt: %w", err)
 	}
 	defer body.Close()
 	if err := json.NewDecoder(body).Decode(&receipt); err != nil {
-		return receipt, fmt.Errorf("decode receipt %s: %w", d.Receipt, err)
+		return receipt, fmt.Errorf("decode receipt %s: %w", key, err)
 	}
 	return receipt, nil
 }

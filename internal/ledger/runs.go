@@ -97,6 +97,24 @@ func (l *Ledger) Run(ctx context.Context, key waybill.RunKey) (Accepted, error) 
 	return a, nil
 }
 
+// Schemas returns the descriptors that runs of the workflow were handed in
+// with, by their schema version n; none if there was no run.
+func (l *Ledger) Schemas(ctx context.Context, team, workflow string) (map[int]waybill.Schema, error) {
+	fields, err := l.rdb.HGetAll(ctx, prefix(waybill.Slot(team))+"schemas:"+team+"/"+workflow).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	schemas := make(map[int]waybill.Schema, len(fields))
+	for version, text := range fields {
+		var s waybill.Schema
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return nil, fmt.Errorf("decode schema version %s of %s/%s: %w", version, team, workflow, err)
+		}
+		schemas[atoi(version)] = s
+	}
+	return schemas, nil
+}
+
 // Unplanned returns accepted runs that no delivery was written for yet, oldest
 // first, at most limit of each slot.
 func (l *Ledger) Unplanned(ctx context.Context, limit int64) ([]waybill.RunKey, error) {

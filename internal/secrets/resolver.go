@@ -1,14 +1,16 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net"
+	"net/http"
 	"os"
 	"strings"
-
-	"github.com/waybillhq/waybill"
+	"time"
 )
 
 // Provider fetches the secrets of one scheme of reference.
@@ -18,86 +20,133 @@ type Provider interface {
 	Fetch(ctx context.Context, name string) (string, error)
 }
 
-// Resolver fetches what references point to. Nothing is cached: a secret that
-// was rotated is the new one at the next call.
-type Resolver struct{ providers map[string]Provider }
+// Options say how secrets are fetched. Zero values take the defaults.
+type Options struct {
+	// Lookup reads the environment, for env: and for where Vault is; default [os.LookupEnv].
+	Lookup func(string) (string, bool)
+	// Client makes the requests to managers; the default one limits every wait
+	// and goes through no netguard: managers stand in private networks.
+	Client *http.Client
+	// Fresh is how long a secret of a manager is used without asking again;
+	// default 2 min.
+	Fresh time.Duration
+	// Stale is how long it is used where the manager does not answer, or asks
+	// for fewer requests; default 15 min. One that refuses is believed at once.
+	Stale time.Duration
 
-// NewResolver returns a Resolver of env: and file: references.
-func NewResolver() *Resolver {
-	return &Resolver{providers: map[string]Provider{"env": envProvider{os.LookupEnv}, "file": fileProvider{}}}
+	now func() time.Time
 }
 
-// Resolve returns the secret that ref points to. It fails with a Blocked
-// [waybill.Failure], secret.unavailable, that names the reference.
+// Resolver fetches what references point to. Of env: and file: nothing is
+// kept: a secret that was rotated is the new one at the next call. A manager is
+// asked once in a while, not once for each request of each delivery.
+type Resolver struct{ providers map[string]Provider }
+
+// NewResolver returns a Resolver with the default options.
+func NewResolver() *Resolver { return NewResolverWith(Options{}) }
+
+// NewResolverWith returns a Resolver of every scheme of reference. Managers are
+// looked for when the first of their references is resolved, never before.
+func NewResolverWith(opts Options) *Resolver {
+	opts.Fresh = cmp.Or(opts.Fresh, 2*time.Minute)
+	opts.Stale = max(cmp.Or(opts.Stale, 15*time.Minute), opts.Fresh)
+	if opts.Lookup == nil {
+		opts.Lookup = os.LookupEnv
+	}
+	if opts.Client == nil {
+		opts.Client = newClient()
+	}
+	if opts.now == nil {
+		opts.now = time.Now
+	}
+	return &Resolver{providers: map[string]Provider{
+		"env":      envProvider{opts.Lookup},
+		"file":     fileProvider{},
+		"aws-sm":   newCache(newAWS(opts), opts),
+		"gcp-sm":   newCache(newGCP(opts), opts),
+		"azure-kv": newCache(newAzure(opts), opts),
+		"vault":    newCache(newVault(opts), opts),
+	}}
+}
+
+// Resolve returns the secret that ref points to. It fails with a
+// [waybill.Failure] that names the reference: secret.unavailable and
+// secret.denied are Blocked, secret.throttled is Throttled, and
+// secret.unreachable is Transient.
 func (r *Resolver) Resolve(ctx context.Context, ref Ref) (Secret, error) {
 	provider, ok := r.providers[ref.scheme]
 	if !ok {
-		return Secret{}, unavailable(ref, errors.New("the reference points nowhere"))
+		return Secret{}, failure(ref, errors.New("the reference points nowhere"))
 	}
 	value, err := provider.Fetch(ctx, ref.name)
 	if err != nil {
-		return Secret{}, unavailable(ref, err)
+		return Secret{}, failure(ref, err)
 	}
 	return New(value), nil
 }
 
-func unavailable(ref Ref, cause error) error {
-	return waybill.Failf(waybill.Blocked, "secret.unavailable",
-		fmt.Sprintf("Make the secret %q available to this process: set the environment variable, or put a readable file with the secret there.", ref.String()),
-		"resolve %q: %w", ref.String(), cause)
+// pick returns the whole text of a secret, or one value of it where a key is
+// asked for: the text is a JSON object then.
+func pick(text, key string) (string, error) {
+	if key == "" {
+		if text == "" {
+			return "", missing("the secret is empty")
+		}
+		return text, nil
+	}
+	var object map[string]any
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(&object) != nil { // its error would show a part of the secret
+		return "", missing("the secret is no JSON object, of which one key could be taken")
+	}
+	return pickFrom(object, key)
 }
 
-type envProvider struct{ lookup func(string) (string, bool) }
-
-var _ Provider = envProvider{}
-
-func (p envProvider) Fetch(_ context.Context, name string) (string, error) {
-	value, set := p.lookup(name)
-	switch {
-	case !set:
-		return "", errors.New("the environment variable is not set")
-	case value == "":
-		return "", errors.New("the environment variable is empty")
+func pickFrom(object map[string]any, key string) (string, error) {
+	switch value := object[key].(type) {
+	case string:
+		if value != "" {
+			return value, nil
+		}
+		return "", missing("the value of the secret's key %q is empty", key)
+	case json.Number:
+		return value.String(), nil
+	case nil:
+		return "", missing("the secret has no key %q", key)
+	case map[string]any: // e.g. a service account's key, kept beside others
+		nested, err := json.Marshal(value)
+		return string(nested), err
 	}
-	return value, nil
+	return "", missing("the value of the secret's key %q is no text", key)
 }
 
-// maxSecretBytes bounds a secret file: a certificate chain with its key fits.
-const maxSecretBytes = 64 << 10
+// newClient limits every wait, and follows no redirect: it could take a token
+// to another host.
+func newClient() *http.Client {
+	return &http.Client{
+		Timeout: 20 * time.Second,
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			TLSHandshakeTimeout:   5 * time.Second,
+			ResponseHeaderTimeout: 10 * time.Second,
+			IdleConnTimeout:       time.Minute,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
 
-// fileProvider reads the file at each call. Mounted secrets are replaced
-// through symbolic links, where time and size can stay the same; reading a few
-// bytes costs less than being wrong.
-type fileProvider struct{}
+// fetchTimeout bounds one fetch, a log-in and retries included.
+const fetchTimeout = 30 * time.Second
 
-var _ Provider = fileProvider{}
+// splitKey cuts a name into the secret and the key of one value in it.
+func splitKey(name string) (secret, key string) {
+	secret, key, _ = strings.Cut(name, "#")
+	return secret, key
+}
 
-func (fileProvider) Fetch(_ context.Context, path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() { // a pipe would block for ever
-		return "", errors.New("it is not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
-	if err != nil {
-		return "", err
-	}
-	value, cut := strings.CutSuffix(string(text), "\r\n")
-	if !cut {
-		value = strings.TrimSuffix(value, "\n")
-	}
-	switch {
-	case len(text) > maxSecretBytes:
-		return "", fmt.Errorf("the file is larger than %d bytes", maxSecretBytes)
-	case value == "":
-		return "", errors.New("the file is empty")
-	}
-	return value, nil
+// tooLarge reports a secret of a size that no secret has.
+func tooLarge(what string) error {
+	return fmt.Errorf("%s is larger than %d bytes", what, maxSecretBytes)
 }

@@ -61,16 +61,22 @@ func TestZeroSecretIsEmpty(t *testing.T) {
 }
 
 func TestParseRef(t *testing.T) {
-	for _, text := range []string{"env:REDIS_PASSWORD", "env:_x1", "file:/run/secrets/redis", "file:/a b/c"} {
+	for _, text := range []string{
+		"env:REDIS_PASSWORD", "env:_x1", "file:/run/secrets/redis", "file:/a b/c",
+		"aws-sm:acme", "aws-sm:prod/acme#secretAccessKey", "aws-sm:arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/acme-AbCdEf#id",
+		"gcp-sm:projects/acme-1/secrets/lake/versions/latest", "gcp-sm:projects/42/secrets/lake_key/versions/7#key",
+		"azure-kv:https://acme.vault.azure.net/secrets/lake", "azure-kv:https://acme.vault.azure.cn/secrets/lake/4387e9f3d6e14c459867679a90fd0f79#key",
+		"vault:secret/acme/s3#secretAccessKey", "vault:kv/a#b",
+	} {
 		r, err := ParseRef(text)
 		if err != nil || r.String() != text {
 			t.Errorf("ParseRef(%q) = %q, %v", text, r, err)
 		}
 	}
 	for text, mend := range map[string]string{
-		value:                "write env:NAME or file:/absolute/path",
-		"":                   "write env:NAME",
-		"vault:secret/x":     "write env:NAME",
+		value:                "write env:NAME, file:/absolute/path, aws-sm:NAME",
+		"":                   "azure-kv:https://VAULT.vault.azure.net/secrets/NAME or vault:MOUNT/PATH#KEY, never the secret itself",
+		"s3:secret/x":        "gcp-sm:projects/PROJECT/secrets/NAME/versions/latest",
 		"ENV:X":              "write env:NAME",
 		"env:":               "after env: write",
 		"env:" + value:       "after env: write", // a dash is no part of a name
@@ -78,6 +84,23 @@ func TestParseRef(t *testing.T) {
 		"file:relative/path": "after file: write its absolute path",
 		"file:":              "after file:",
 		"file:/a\x00b":       "after file:",
+
+		"aws-sm:":                  "after aws-sm: write",
+		"aws-sm:" + value + "?":    "after aws-sm: write",
+		"aws-sm:a#b#c":             "after aws-sm: write",
+		"aws-sm:arn:aws:s3:::acme": "after aws-sm: write",
+		"gcp-sm:lake":              "after gcp-sm: write projects/",
+		"gcp-sm:projects/p/secrets/s/versions/../../x":                    "after gcp-sm: write",
+		"gcp-sm:projects/p/secrets/s":                                     "versions/latest",
+		"azure-kv:acme/lake":                                              "after azure-kv: write https://",
+		"azure-kv:https://vault.azure.net.evil.example/secrets/" + value:  "after azure-kv: write", // would get our token
+		"azure-kv:https://acme.vault.azure.net@evil.example/secrets/a":    "after azure-kv: write",
+		"azure-kv:http://acme.vault.azure.net/secrets/a":                  "after azure-kv: write",
+		"azure-kv:https://acme.vault.azure.net/secrets/a?api-version=7.4": "after azure-kv: write",
+		"vault:secret/acme":                                               "the path and the key",
+		"vault:secret#key":                                                "after vault: write",
+		"vault:secret/../sys/seal#k":                                      "after vault: write",
+		"vault:secret/a%2f../sys#key":                                     "after vault: write",
 	} {
 		_, err := ParseRef(text)
 		if err == nil || !strings.Contains(err.Error(), mend) {

@@ -91,17 +91,30 @@ func contradiction(claim string, found compression, head []byte) error {
 		"%s, but the bytes say %s", claim, found)
 }
 
+// isPacked reports whether compressed bytes begin here.
+func isPacked(r *peeker) bool {
+	head, _ := r.Peek(4)
+	return byMagic(head) != none
+}
+
+// looksLikePage reports whether markup begins here. Records never begin so.
+func looksLikePage(r *peeker) bool {
+	head, _ := r.Peek(512)
+	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	return len(head) > 0 && head[0] == '<'
+}
+
 // decompress returns a reader of the plain bytes and what releases it.
-func decompress(c compression, raw *rawReader) (io.Reader, func(), error) {
+func decompress(c compression, packed *peeker) (io.Reader, func(), error) {
 	switch c {
 	case none:
-		return raw.buffered, func() {}, nil
+		return packed, func() {}, nil
 	case gzipped: // all members of the file, one after the other
-		z, err := gzip.NewReader(raw.buffered)
+		z, err := gzip.NewReader(packed)
 		return z, func() {}, err
 	case zstdized:
 		// One core, no goroutines: memory is a window and a block.
-		z, err := zstd.NewReader(raw.buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -80,7 +80,7 @@ func pinnedFile(f *os.File, pin string) (rawObject, error) {
 		_ = f.Close()
 		return rawObject{}, changed(fmt.Errorf("file has tag %s, the first read saw %s", etag, pin))
 	}
-	return rawObject{&file{f, etag}, etag, info.Size()}, nil
+	return rawObject{ReadCloser: &file{f, etag}, etag: etag, size: info.Size()}, nil
 }
 
 // fileETag stands for a file's content: its size and the time of its last change.

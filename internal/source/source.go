@@ -1,17 +1,33 @@
 // Package source opens the records of a run: it checks that the run may name
-// them, reads them from where they are, decompresses them and verifies what
-// the producer said of them, as a stream.
+// them, reads them from where they are, goes on after a cut connection,
+// decompresses them and verifies what the producer said of them, as a stream.
+//
+// # Who may read what
+//
+// A file must lie under the configured root. An object must lie under an
+// allowed prefix that contains the id of the run's team. A URL must lie under
+// an allowed prefix too, but that prefix need not name the team, because the
+// URLs of a platform's API do not: whoever may hand in runs for any team may
+// name anything below such a prefix, so it should be as long as it can be.
+// The address behind a URL is checked by package netguard. A redirect must
+// stay under the allowed prefixes.
+//
+// # One version
+//
+// The first read of a delivery pins the version of what it reads: an ETag, or
+// the time of the last change. A later attempt that finds another version, and
+// a resumption that does, end in source.changed. A source that names no
+// version is read from its beginning or not at all.
 package source
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"net/url"
-	"strings"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/netguard"
 	"github.com/waybillhq/waybill/storage"
 )
 
@@ -19,15 +35,31 @@ import (
 type Opener struct {
 	// FileRoot is the folder that file:/// sources must lie in. Empty: none are allowed.
 	FileRoot string
-	// Allow are the prefixes that object-store sources must begin with, e.g.
-	// s3://runs/{teamId}/. A prefix without {teamId} allows nothing.
+	// Allow are the prefixes that other sources must begin with, e.g.
+	// s3://runs/{teamId}/ or https://api.example/v4/workflows/. A prefix of
+	// objects without {teamId} allows nothing.
 	Allow []string
-	// Bucket returns the store of an S3 bucket, rooted at the bucket itself.
-	Bucket func(ctx context.Context, bucket string) (storage.Store, error)
+	// Store returns the store at s3://bucket, gs://bucket or azblob://container,
+	// rooted at the bucket itself. Nil: no objects are read.
+	Store func(ctx context.Context, location string) (storage.Store, error)
+	// Web makes the requests for https sources. Nil: there are none.
+	Web *netguard.Guard
+	// Platform is the one server that is shown a key.
+	Platform Platform
 	// Expansion is how many times larger than the compressed bytes the records
 	// may be (default 200); ExpansionFloor bytes are always allowed (default 1 GiB).
 	Expansion      int
 	ExpansionFloor int64
+
+	resume patience // zero: the defaults
+}
+
+// Platform is the server of the provider's own run data.
+type Platform struct {
+	URL string // e.g. https://api.platform.example; the key is sent to URLs of this origin and below this path alone
+	// Key returns the value of the header x-api-key; nil: none is sent. It is
+	// asked for each request, so that a rotated key is used at once.
+	Key func(ctx context.Context) (string, error)
 }
 
 // Open returns the plain bytes of src, a source of one of team's runs. A pin is
@@ -46,15 +78,17 @@ func (o Opener) Open(ctx context.Context, team string, src waybill.Source, pin s
 	switch u.Scheme {
 	case "file":
 		raw, err = o.openFile(u, pin)
-	case "s3":
-		raw, err = o.openS3(ctx, team, u, pin)
+	case "s3", "gs", "azblob":
+		raw, err = o.openObject(ctx, team, u, pin)
+	case "https", "http": // the latter is refused unless the guard allows it for this host
+		raw, err = o.openWeb(ctx, team, src, u, pin)
 	default:
-		return nil, notAllowed("hand in records as an s3:// object under an allowed prefix", "source %q: no reader for this scheme", name)
+		return nil, notAllowed("hand in records as an s3://, gs:// or azblob:// object or an https:// URL under an allowed prefix", "source: no reader for scheme %.20q", u.Scheme)
 	}
 	if err != nil {
 		return nil, classifyOpen(name, err)
 	}
-	r, err := newReader(ctx, raw, src, o.limit(raw.size))
+	r, err := newReader(ctx, raw, src, o.limit)
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
@@ -74,92 +108,36 @@ func (o Opener) limit(size int64) int64 {
 // rawObject is the bytes at the URI, as they are there.
 type rawObject struct {
 	io.ReadCloser
-	etag string
-	size int64
+	etag   string
+	size   int64  // unknownSize: the server does not say
+	coding string // gzip: the server's own compression, beside the records' one
+	web    bool   // a server answered, which may answer with a page
 }
 
-func (o Opener) openS3(ctx context.Context, team string, u *url.URL, pin string) (rawObject, error) {
+const unknownSize = -1
+
+func (o Opener) openObject(ctx context.Context, team string, u *url.URL, pin string) (rawObject, error) {
 	key, err := o.allowedKey(team, u)
 	if err != nil {
 		return rawObject{}, err
 	}
-	store, err := o.Bucket(ctx, u.Host)
+	if o.Store == nil {
+		return rawObject{}, notAllowed("this fleet reads no objects; hand in records by an https:// URL", "no stores are configured")
+	}
+	store, err := o.Store(ctx, u.Scheme+"://"+u.Host)
 	if err != nil {
 		return rawObject{}, err
 	}
 	body, object, err := store.Get(ctx, key, storage.GetOptions{IfMatch: pin})
-	return rawObject{body, object.ETag, object.Size}, err
-}
-
-// allowedKey returns the key that u names if team may read it.
-func (o Opener) allowedKey(team string, u *url.URL) (string, error) {
-	key := strings.TrimPrefix(u.Path, "/")
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Host == "" || storage.CheckKey(key) != nil {
-		return "", notAllowed("name the records as s3://bucket/key, without credentials, query, or segments such as ..", "source is no plain object URI")
+	if err != nil {
+		return rawObject{}, err
 	}
-	if !waybill.ValidID(team) {
-		return "", notAllowed("hand the run in with its team's id", "no team")
-	}
-	name := "s3://" + u.Host + "/" + key
-	for _, prefix := range o.Allow {
-		filled := strings.ReplaceAll(prefix, "{teamId}", team)
-		// The slash keeps team-1 out of what is team-10's.
-		if filled != prefix && strings.HasPrefix(name, strings.TrimSuffix(filled, "/")+"/") {
-			return key, nil
+	r := &resumed{ctx: ctx, body: body, size: object.Size, patience: o.resume.withDefaults()}
+	if object.ETag != "" {
+		r.reopen = func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+			body, _, err := store.Get(ctx, key, storage.GetOptions{Offset: offset, IfMatch: object.ETag})
+			return body, err
 		}
 	}
-	return "", notAllowed("put the records under a prefix that the fleet's sources.allow names for this team", "source %q is under none of the allowed prefixes of team %s", name, team)
-}
-
-// location is the URI without its query, which may be a signature.
-func location(uri string) string {
-	uri, _, _ = strings.Cut(uri, "?")
-	return uri
-}
-
-func notAllowed(mend, format string, args ...any) error {
-	return waybill.Failf(waybill.Permanent, "source.not_allowed",
-		"The run's source may not be read; "+mend+".", format, args...)
-}
-
-// classifyOpen turns what stores say of an object into what it means for a source.
-func classifyOpen(name string, err error) error {
-	switch {
-	case errors.Is(err, storage.ErrNotExist):
-		return &waybill.Failure{Verdict: waybill.Permanent, Code: "source.not_found", Err: err,
-			Action: "The run's records are not at " + name + "; store them there and hand the run in again with replace."}
-	case errors.Is(err, storage.ErrPrecondition):
-		return changed(err)
-	}
-	return classifyRead(err)
-}
-
-// classifyRead makes a store's failure one of the source: the store wrote its
-// sentence for who owns a destination, and a connector is not to blame for it.
-// The verdict stays.
-func classifyRead(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	f, ok := errors.AsType[*waybill.Failure](err)
-	if !ok {
-		return waybill.Failf(waybill.Transient, "source.unreadable", transientAction, "read source: %w", err)
-	}
-	code, ours := strings.CutPrefix(f.Code, "storage.")
-	if !ours {
-		return f
-	}
-	g := *f
-	g.Code, g.Action, g.Err = "source."+code, transientAction, err
-	if f.Verdict == waybill.Blocked {
-		g.Action = "The workers cannot read where the run's records are; check sources.s3 in the fleet's configuration and what its credentials may do there."
-	}
-	return &g
-}
-
-const transientAction = "The run's records cannot be read at the moment; it is tried again by itself."
-
-func changed(cause error) error {
-	return &waybill.Failure{Verdict: waybill.Permanent, Code: "source.changed", Err: cause,
-		Action: "The run's records were changed after the run was handed in; hand the run in again with replace."}
+	return rawObject{ReadCloser: r, etag: object.ETag, size: object.Size}, nil
 }

@@ -25,6 +25,7 @@ const (
 type command struct {
 	path string
 	args []string
+	env  []string // beside the test's own environment
 	dir  string
 	// ready returns nil once this very process answers. It must not take
 	// another server on the same port for ours.
@@ -43,6 +44,7 @@ type process struct {
 func start(t testing.TB, c command) (*process, error) {
 	p := &process{cmd: exec.Command(c.path, c.args...), output: &output{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = c.dir, p.output, p.output
+	p.cmd.Env = append(p.cmd.Environ(), c.env...)
 	endWithParent(p.cmd)
 	started := make(chan error, 1)
 	go p.run(started)

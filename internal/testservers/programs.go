@@ -32,6 +32,23 @@ func pinnedProgram(name string) (string, error) {
 	return path, nil
 }
 
+// nodeScript finds a program that `make tools` installs with npm into .tools,
+// below tools/ pinned by a lock file, and the Node.js that runs it.
+func nodeScript(folder, script string) (node, path string, err error) {
+	if node, err = systemProgram("node", "your system's packages of Node.js 20 or later and npm, then: make tools"); err != nil {
+		return "", "", err
+	}
+	root, err := projectRoot()
+	if err != nil {
+		return "", "", err
+	}
+	path = filepath.Join(root, ".tools", folder, "node_modules", script)
+	if _, err := os.Stat(path); err != nil {
+		return "", "", fmt.Errorf("%s is not installed (%w); install it, where npm is there, with: make tools", folder, err)
+	}
+	return node, path, nil
+}
+
 // projectRoot walks up from the working directory, which for a test is its
 // package's folder, to the folder that holds go.mod.
 func projectRoot() (string, error) {

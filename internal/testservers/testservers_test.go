@@ -94,6 +94,38 @@ func TestS3RefusesWrongCredentials(t *testing.T) {
 	}
 }
 
+func TestGCSServersAreSeparate(t *testing.T) {
+	a, b := testservers.GCS(t), testservers.GCS(t)
+	a.Bucket(t, "lake")
+	for server, want := range map[*testservers.GCSServer]int{a: http.StatusOK, b: http.StatusNotFound} {
+		resp, err := http.Get(server.Endpoint + "b/lake")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s answers %s, want %d", server.Endpoint, resp.Status, want)
+		}
+	}
+}
+
+func TestAzureServersAreSeparateAndAskForCredentials(t *testing.T) {
+	a, b := testservers.Azure(t), testservers.Azure(t)
+	a.Container(t, "lake")
+	b.Container(t, "lake") // which is another one
+	if a.Account == b.Account || a.Addr == b.Addr {
+		t.Fatalf("two servers are %s at %s", a.Account, a.Addr)
+	}
+	resp, err := http.Get(a.Endpoint + "/lake?restype=container")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusNotFound {
+		t.Errorf("without credentials it answers %s", resp.Status)
+	}
+}
+
 func TestProxyCutsAndRestores(t *testing.T) {
 	server := testservers.Redis(t)
 	proxy := testservers.Proxy(t, server.Addr)
@@ -161,6 +193,8 @@ func TestAMissingProgramSaysHowToGetIt(t *testing.T) {
 		"redis": {func(t testing.TB) { testservers.Redis(t) }, "apt-get install redis-server"},
 		"s3":    {func(t testing.TB) { testservers.S3(t) }, "make tools"},
 		"proxy": {func(t testing.TB) { testservers.Proxy(t, "127.0.0.1:1") }, "make tools"},
+		"gcs":   {func(t testing.TB) { testservers.GCS(t) }, "make tools"},
+		"azure": {func(t testing.TB) { testservers.Azure(t) }, "Node.js 20 or later and npm, then: make tools"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,8 @@ import (
 type Caps struct {
 	// Presign: the store makes URLs that anyone can read.
 	Presign bool
+	// NoChecksum: the store keeps no checksum of a whole object.
+	NoChecksum bool
 	// Missing opens a store whose bucket does not exist.
 	Missing func(t *testing.T) storage.Store
 	// Stranger opens a store that exists, with credentials that are not valid there.
@@ -86,6 +88,14 @@ func generate(seed byte, size int64) content {
 	return content{stream(seed, size), size, hex.EncodeToString(crc.Sum(nil)), hex.EncodeToString(sum.Sum(nil))}
 }
 
+// kept is what the store says of the content's checksum.
+func (s suite) kept(c content) string {
+	if s.caps.NoChecksum {
+		return ""
+	}
+	return c.crc32c
+}
+
 func stream(seed byte, size int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{seed}), size)
 }
@@ -119,6 +129,29 @@ func wantText(t *testing.T, s storage.Store, key, want string) {
 	if text, _ := mustGet(t, s, key, storage.GetOptions{}); text != want {
 		t.Errorf("%s holds %.60q (%d bytes), want %.60q (%d bytes)", key, text, len(text), want, len(want))
 	}
+}
+
+// wantContent checks that the object is there with this content, and that the
+// store says so.
+func (s suite) wantContent(t *testing.T, store storage.Store, key string, want content) storage.Object {
+	t.Helper()
+	stat, err := store.Stat(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stat.Size != want.size || stat.CRC32C != s.kept(want) {
+		t.Errorf("%s is %+v; want %d bytes with CRC32C %q", key, stat, want.size, s.kept(want))
+	}
+	r, _, err := store.Get(t.Context(), key, storage.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	sum := sha256.New()
+	if n, err := io.Copy(sum, r); err != nil || n != want.size || hex.EncodeToString(sum.Sum(nil)) != want.sha256 {
+		t.Errorf("read %d bytes of %s, %v; want the %d bytes that were written", n, key, err, want.size)
+	}
+	return stat
 }
 
 // wantAbsent checks that no object of that key is visible by any means.

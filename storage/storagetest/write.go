@@ -2,11 +2,8 @@ package storagetest
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"strings"
 	"sync"
@@ -30,23 +27,11 @@ func (s suite) putSize(t *testing.T, size int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stat, err := store.Stat(t.Context(), "team/data.bin")
-	if err != nil {
-		t.Fatal(err)
-	}
+	stat := s.wantContent(t, store, "team/data.bin", in)
 	for what, o := range map[string]storage.Object{"Put": put, "Stat": stat} {
-		if o.Key != "team/data.bin" || o.Size != size || o.ETag == "" || o.ETag != stat.ETag || o.CRC32C != in.crc32c {
-			t.Errorf("%s says %+v; want %d bytes, CRC32C %s and the ETag of Stat", what, o, size, in.crc32c)
+		if o.Key != "team/data.bin" || o.Size != size || o.ETag == "" || o.ETag != stat.ETag || o.CRC32C != s.kept(in) {
+			t.Errorf("%s says %+v; want %d bytes, CRC32C %q and the ETag of Stat", what, o, size, s.kept(in))
 		}
-	}
-	r, _, err := store.Get(t.Context(), "team/data.bin", storage.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	sum := sha256.New()
-	if n, err := io.Copy(sum, r); err != nil || n != size || hex.EncodeToString(sum.Sum(nil)) != in.sha256 {
-		t.Errorf("read %d bytes, %v; want the %d bytes that were written", n, err, size)
 	}
 	s.wantNoLeftovers(t, store)
 }
@@ -123,8 +108,8 @@ func (s suite) conditions(t *testing.T) {
 			}
 			_, err = put(4, storage.PutOptions{IfMatch: first.ETag})
 			wantRefused(t, err)
-			if now, err := store.Stat(t.Context(), "x/key"); err != nil || now.ETag != second.ETag || now.CRC32C != generate(3, size).crc32c {
-				t.Errorf("the object is %+v, %v; want the second one, %+v", now, err, second)
+			if now := s.wantContent(t, store, "x/key", generate(3, size)); now.ETag != second.ETag {
+				t.Errorf("the object is %+v; want the second one, %+v", now, second)
 			}
 			s.wantNoLeftovers(t, store)
 		})
@@ -151,14 +136,14 @@ func (s suite) race(t *testing.T) {
 				if tc.ifMatch {
 					opts.IfMatch = mustPut(t, store, key, "old", storage.PutOptions{}).ETag
 				}
-				raceOnce(t, store, key, tc.size, tc.participants, opts)
+				s.raceOnce(t, store, key, tc.size, tc.participants, opts)
 			}
 			s.wantNoLeftovers(t, store)
 		})
 	}
 }
 
-func raceOnce(t *testing.T, store storage.Store, key string, size int64, participants int, opts storage.PutOptions) {
+func (s suite) raceOnce(t *testing.T, store storage.Store, key string, size int64, participants int, opts storage.PutOptions) {
 	t.Helper()
 	errs := make([]error, participants)
 	start := make(chan struct{})
@@ -187,9 +172,7 @@ func raceOnce(t *testing.T, store storage.Store, key string, size int64, partici
 	if winner < 0 {
 		t.Fatalf("nobody won %s: %v", key, errs)
 	}
-	if o, err := store.Stat(t.Context(), key); err != nil || o.CRC32C != generate(byte(winner), size).crc32c {
-		t.Errorf("%s is %+v, %v; want what writer %d wrote", key, o, err, winner)
-	}
+	s.wantContent(t, store, key, generate(byte(winner), size))
 }
 
 // overwrite replaces an object while it is read: a reader sees one version whole.

@@ -19,6 +19,7 @@ import (
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/internal/netguard"
 	"github.com/waybillhq/waybill/internal/secrets"
 	"github.com/waybillhq/waybill/internal/source"
 	"github.com/waybillhq/waybill/monitoring"
@@ -38,11 +39,12 @@ type Fleet struct {
 	Log        *slog.Logger
 
 	secrets *secrets.Resolver
+	guard   *netguard.Guard
 	metrics *monitoring.Metrics
 	memory  *storage.PartMemory
 
 	mu     sync.Mutex
-	stores map[string]storage.Store
+	stores map[place]storage.Store
 }
 
 // redisLogger takes what the client would print: its callers get each error too.
@@ -59,13 +61,16 @@ const uploadParts = 64
 // connections to Redis.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int) (*Fleet, error) {
 	f := &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), secrets: secrets.NewResolver(),
-		memory: storage.NewPartMemory(uploadParts), stores: map[string]storage.Store{}}
+		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}
 	redis.SetLogger(redisLogger{log})
 	var err error
+	if f.guard, err = netguard.New(netguard.Options{Allow: cfg.Network.Allow}); err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
 	if f.Redis, err = cfg.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
 		return nil, err
 	}
-	bucket, err := f.open(ctx, cfg.Bucket.URL, cfg.Bucket.S3)
+	bucket, err := f.open(ctx, ours(cfg.Bucket.URL, cfg.Bucket.S3))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("our own bucket: %w", err), f.Redis.Close())
 	}
@@ -79,7 +84,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int
 func (f *Fleet) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	errs := []error{f.Redis.Close()}
+	errs := []error{f.Redis.Close(), f.guard.Close()}
 	for _, s := range f.stores {
 		if c, ok := s.(io.Closer); ok {
 			errs = append(errs, c.Close())
@@ -133,11 +138,25 @@ func (f *Fleet) handlers() *handlers.Handlers {
 func (f *Fleet) sources() source.Opener {
 	return source.Opener{
 		FileRoot: f.Config.Sources.FileRoot, Allow: f.Config.Sources.Allow,
-		Bucket: func(ctx context.Context, bucket string) (storage.Store, error) {
-			return f.open(ctx, "s3://"+bucket, f.Config.Sources.S3)
+		Store: func(ctx context.Context, location string) (storage.Store, error) {
+			return f.open(ctx, sourcePlace(location, f.Config.Sources))
 		},
+		Web: f.guard, Platform: f.platform(),
 		Expansion: f.Config.Limits.Expansion, ExpansionFloor: int64(f.Config.Limits.ExpansionFloor),
 	}
+}
+
+// platform is the provider's API and the key for it, fetched anew for each
+// request: one that was rotated is used without a restart.
+func (f *Fleet) platform() source.Platform {
+	p := source.Platform{URL: f.Config.Platform.URL}
+	if ref := f.Config.Platform.APIKey; !ref.IsZero() {
+		p.Key = func(ctx context.Context) (string, error) {
+			key, err := f.secrets.Resolve(ctx, ref)
+			return key.Reveal(), err
+		}
+	}
+	return p
 }
 
 // Scheduler returns a scheduler.

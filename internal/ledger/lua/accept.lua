@@ -4,12 +4,16 @@
 -- ARGV[5] team/workflow  [6] fingerprint of the descriptor  [7] descriptor as JSON
 -- Returns {outcome, generation, schema version, accepted run as JSON}; outcome:
 --   NEW       accepted
---   SAME      this revision was accepted before; nothing changes
+--   SAME      this revision was accepted before; nothing is delivered anew, and what a revision
+--             does not cover (a fresh signature in the source's URI) takes the older's place
 --   REPLACED  another revision was; the next generation begins
 --   CONFLICT  another revision was, and no replacement was asked for
 local key = P .. 'run:' .. ARGV[1]
 local old = redis.call('HMGET', key, 'revision', 'gen', 'version', 'run')
-if old[1] == ARGV[2] then return { 'SAME', old[2], old[3], old[4] } end
+if old[1] == ARGV[2] then
+  redis.call('HSET', key, 'run', ARGV[3])
+  return { 'SAME', old[2], old[3], ARGV[3] }
+end
 if old[1] and ARGV[4] ~= '1' then return { 'CONFLICT', old[2], old[3], old[4] } end
 
 local versions = P .. 'versions:' .. ARGV[5]

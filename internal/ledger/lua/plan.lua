@@ -8,13 +8,15 @@
 -- outcome NEW, SAME or REPLACED.
 local id, gen, connector = ARGV[1], tonumber(ARGV[2]), ARGV[6]
 redis.call('HSET', P .. 'limits', connector, ARGV[11])
-local old = redis.call('HMGET', dkey(id), 'gen', 'created')
+local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'receipt')
 if old[1] and tonumber(old[1]) >= gen then return { 'SAME' } end
 
 local created = old[2] or NOW
 if old[1] then
   leave(id)
   redis.call('DEL', P .. 'st:' .. id)
+  -- What this generation replaces is the last one that was delivered, if any was.
+  if old[3] then redis.call('HSET', dkey(id), 'replaces', old[3]) end
   redis.call('HDEL', dkey(id), 'stage', 'verdict', 'code', 'action', 'receipt', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin')
 end
 set(id, 'gen', gen, 'team', ARGV[3], 'workflow', ARGV[4], 'job', ARGV[5], 'connector', connector,

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/cmd/internal/fleet"
+	"github.com/waybillhq/waybill/internal/connectors"
+	"github.com/waybillhq/waybill/internal/connectors/policies"
+	"github.com/waybillhq/waybill/internal/secrets"
+	"github.com/waybillhq/waybill/storage"
+)
+
+func (p *program) connectorCheck() *cobra.Command {
+	var policyOnly bool
+	var us policies.Identity
+	cmd := &cobra.Command{
+		Use:   "check ID",
+		Short: "Write, read back and delete a probe object, and say what is missing and how to allow it",
+		Args:  cobra.ExactArgs(1),
+		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
+			c, err := f.Connectors.Get(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			check := &check{connector: c, path: cmp.Or(c.Storage.Path, storage.DefaultPath(f.Config.Brand)),
+				brand: f.Config.Brand, us: us, out: cmd.OutOrStdout(), now: time.Now, resolve: secrets.NewResolver().Resolve}
+			if policyOnly {
+				check.policies(cmd.Context())
+				return nil
+			}
+			return check.run(cmd.Context(), f.Store)
+		}),
+	}
+	cmd.Flags().BoolVar(&policyOnly, "policy", false, "only print what the customer must allow, without touching the store")
+	cmd.Flags().StringVar(&us.AWS, "aws-principal", "", "ARN of our role, for policies that name us")
+	cmd.Flags().StringVar(&us.Google, "google-account", "", "e-mail of our service account, for bindings that name us")
+	cmd.Flags().StringVar(&us.Azure, "azure-principal", "", "id of our identity, for role assignments that name us")
+	return cmd
+}
+
+// check tries all that a delivery needs, and goes on after a failure: whoever
+// mends the permissions should hear of all of them at once.
+type check struct {
+	connector connectors.Connector
+	path      string // template in effect
+	brand     string
+	us        policies.Identity
+	out       io.Writer
+	now       func() time.Time
+	resolve   func(context.Context, secrets.Ref) (secrets.Secret, error)
+
+	steps, failed int
+	missing       []string // permissions
+	denied        bool
+}
+
+func (c *check) run(ctx context.Context, open func(context.Context, connectors.Connector) (storage.Store, error)) error {
+	c.sas(ctx)
+	store, err := open(ctx, c.connector)
+	if err != nil {
+		c.try("open the store", "", func() error { return err })
+	} else {
+		c.probe(ctx, store)
+	}
+	if c.failed == 0 {
+		return nil
+	}
+	if len(c.missing) > 0 {
+		fmt.Fprintf(c.out, "\nmissing: %s\n", strings.Join(c.missing, ", "))
+	}
+	if c.denied {
+		c.policies(ctx)
+	}
+	return fmt.Errorf("%d of %d checks failed", c.failed, c.steps)
+}
+
+// try runs a step. Where it is refused, what the step needs is missing.
+func (c *check) try(what, step string, do func() error) {
+	c.steps++
+	err := do()
+	if err == nil {
+		fmt.Fprintf(c.out, "ok      %s\n", what)
+		return
+	}
+	c.failed++
+	fmt.Fprintf(c.out, "failed  %s: %s\n", what, action(err))
+	f, ok := errors.AsType[*waybill.Failure](err)
+	if !ok || !slices.Contains(refusals, f.Code) {
+		return
+	}
+	c.denied = true
+	if f.Code != accessDenied {
+		return
+	}
+	for name := range strings.SplitSeq(policies.Missing(c.connector, step), ", ") {
+		if name != "" && !slices.Contains(c.missing, name) {
+			c.missing = append(c.missing, name)
+		}
+	}
+}
+
+const accessDenied = "storage.access_denied"
+
+// refusals are failures that the customer mends by allowing something. A
+// bucket that is not there, or a clock that is wrong, is none.
+var refusals = []string{accessDenied, "storage.role_refused", "storage.bad_credentials", "storage.no_credentials",
+	"storage.unknown_access_key", "storage.expired_credentials", "storage.encryption_key"}
+
+// probe writes one object and looks at it from all sides.
+func (c *check) probe(ctx context.Context, store storage.Store) {
+	key := policies.ProbeKey(c.path)
+	content := []byte("Waybill was here to see whether it can deliver; this object may be deleted.\n")
+	options := storage.PutOptions{ContentType: "text/plain", Metadata: map[string]string{"x-" + c.brand + "-format": "probe"}}
+	fmt.Fprintf(c.out, "%s%s\n", store.URL(), key)
+	c.try("write", "write", func() error {
+		_, err := store.Put(ctx, key, bytes.NewReader(content), options)
+		return err
+	})
+	c.try("read metadata", "metadata", func() error {
+		o, err := store.Stat(ctx, key)
+		if name := "x-" + c.brand + "-format"; err == nil && o.Metadata[name] != "probe" {
+			err = fmt.Errorf("the store did not keep the object's metadata %s", name)
+		}
+		return err
+	})
+	c.try("read back", "read", func() error { return readBack(ctx, store, key, content) })
+	c.try("keep what is there from being overwritten", "condition", func() error {
+		conditional := options
+		conditional.IfAbsent = true
+		_, err := store.Put(ctx, key, bytes.NewReader(content), conditional)
+		switch {
+		case errors.Is(err, storage.ErrPrecondition):
+			return nil
+		case err == nil:
+			return errors.New("the store takes no notice of conditions, so that a late attempt could undo a newer one; use a store that knows If-None-Match")
+		}
+		return err
+	})
+	c.try("delete", "delete", func() error { return store.Delete(ctx, key) })
+	c.try("be told what is not there", "absent", func() error {
+		_, err := store.Stat(ctx, key+"-that-never-was")
+		if errors.Is(err, storage.ErrNotExist) {
+			return nil
+		}
+		return cmp.Or(err, errors.New("the store tells of an object that nobody wrote"))
+	})
+}
+
+func readBack(ctx context.Context, store storage.Store, key string, want []byte) error {
+	body, _, err := store.Get(ctx, key, storage.GetOptions{})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	got, err := io.ReadAll(io.LimitReader(body, int64(len(want))+1))
+	if err == nil && !bytes.Equal(got, want) {
+		err = errors.New("the store gave other bytes than were written")
+	}
+	return err
+}
+
+// sas looks at a shared access signature before it is used: it tells when it
+// ends, which no answer of the store's does.
+func (c *check) sas(ctx context.Context) {
+	ref := c.connector.Storage.Access.SAS
+	if ref.IsZero() {
+		return
+	}
+	token, err := c.resolve(ctx, ref)
+	if err != nil {
+		return // opening the store tells it
+	}
+	for _, finding := range policies.CheckSAS(token.Reveal(), c.now()) {
+		fmt.Fprintf(c.out, "%-7s %s\n", finding.Severity, finding.Text)
+		if finding.Severity == policies.Failing {
+			c.steps, c.failed, c.denied = c.steps+1, c.failed+1, true
+		}
+	}
+}
+
+// policies prints what the customer must apply.
+func (c *check) policies(ctx context.Context) {
+	who := c.us
+	if ref := c.connector.Storage.Access.ServiceAccount; !ref.IsZero() {
+		who.Google = cmp.Or(c.clientEmail(ctx, ref), "YOUR_SERVICE_ACCOUNT") // the customer's own
+	}
+	for _, s := range policies.For(c.connector, c.path, who) {
+		fmt.Fprintf(c.out, "\n%s\n%s", s.Title, s.Text)
+	}
+}
+
+// clientEmail is the account that a key file is of, or nothing. Of the file it
+// is the one part that is not secret.
+func (c *check) clientEmail(ctx context.Context, ref secrets.Ref) string {
+	text, err := c.resolve(ctx, ref)
+	if err != nil {
+		return ""
+	}
+	var key struct {
+		ClientEmail string `json:"client_email"` //nolint:tagliatelle // Google's name
+	}
+	if json.Unmarshal([]byte(text.Reveal()), &key) != nil || !strings.HasSuffix(key.ClientEmail, ".gserviceaccount.com") || len(key.ClientEmail) > 256 {
+		return ""
+	}
+	return key.ClientEmail
+}
+
+// action is the sentence of a failure, or the error's own words.
+func action(err error) string {
+	if f, ok := errors.AsType[*waybill.Failure](err); ok {
+		return f.Action
+	}
+	return err.Error()
+}

@@ -1,0 +1,63 @@
+-- What connector acme-azure delivers of workflow wf_movies: azblob://exports/kadoa/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d/wf_movies/*-*/data*.jsonl.gz
+-- Columns of schema version V1. Replace what begins with YOUR.
+-- A run that was handed in again with another finish time has two folders; the _manifest.json of the newer
+-- one names the one that it replaces.
+
+-- 1. Read the files where they are. The dataset is in BigQuery Omni's region of the store,
+-- and a connection of it may read the store. The suffix leaves _manifest.json and the other formats out.
+-- https://cloud.google.com/bigquery/docs/omni-azure-create-external-table
+CREATE OR REPLACE EXTERNAL TABLE `YOUR_PROJECT`.`YOUR_OMNI_DATASET`.`movies` (
+  `f_string` STRING,
+  `f_number` JSON,
+  `f_boolean` JSON,
+  `f_date` JSON,
+  `f_datetime` JSON,
+  `f_money` JSON,
+  `f_money_currency` STRING,
+  `f_image` STRING,
+  `f_link` STRING,
+  `f_classification` STRING,
+  `f_object` JSON,
+  `f_array` JSON,
+  `Order` JSON,
+  `Order_currency_6be09082` STRING,
+  `Order_currency` STRING
+)
+WITH CONNECTION `azure-YOUR_REGION.YOUR_CONNECTION`
+OPTIONS (
+  format = 'NEWLINE_DELIMITED_JSON',
+  uris = ['azure://acmelake.blob.core.windows.net/exports/kadoa/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d/wf_movies/*.jsonl.gz'],
+  ignore_unknown_values = TRUE,
+  compression = 'GZIP'
+);
+
+-- 2. Or load each new file into a table of BigQuery's own, in a dataset outside Omni's regions. A file that is
+-- replaced is loaded again, beside the rows of the old one.
+-- https://cloud.google.com/bigquery/docs/blob-storage-transfer
+CREATE TABLE IF NOT EXISTS `YOUR_PROJECT`.`YOUR_DATASET`.`movies_loaded` (
+  `f_string` STRING,
+  `f_number` JSON,
+  `f_boolean` JSON,
+  `f_date` JSON,
+  `f_datetime` JSON,
+  `f_money` JSON,
+  `f_money_currency` STRING,
+  `f_image` STRING,
+  `f_link` STRING,
+  `f_classification` STRING,
+  `f_object` JSON,
+  `f_array` JSON,
+  `Order` JSON,
+  `Order_currency_6be09082` STRING,
+  `Order_currency` STRING
+);
+
+-- The transfer runs once a day; in the console its schedule can be as short as an hour.
+/* In a shell:
+bq mk --transfer_config \
+  --project_id=YOUR_PROJECT \
+  --target_dataset=YOUR_DATASET \
+  --display_name='acme-azure wf_movies' \
+  --data_source=azure_blob_storage \
+  --params='{"container":"exports","data_path":"kadoa/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d/wf_movies/*.jsonl.gz","destination_table_name_template":"movies_loaded","file_format":"JSON","ignore_unknown_values":"true","sas_token":"YOUR_SAS_TOKEN","storage_account":"acmelake","write_disposition":"WRITE_APPEND"}'
+*/

@@ -1,0 +1,1 @@
+error: Redshift does not read azblob://; it reads s3://

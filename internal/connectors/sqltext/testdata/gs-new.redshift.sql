@@ -1,0 +1,1 @@
+error: Redshift does not read gs://; it reads s3://

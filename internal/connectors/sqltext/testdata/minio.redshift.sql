@@ -1,0 +1,1 @@
+error: Redshift reads the vendor's own store, and storage.endpoint names another one
