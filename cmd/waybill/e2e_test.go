@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,9 +162,26 @@ func TestABlockedDeliveryGoesOnWhenItsCauseIsMended(t *testing.T) {
 	if out := f.ok(t, "delivery", "watch", d.ID); !strings.Contains(out, "complete") {
 		t.Errorf("watched %s", out)
 	}
+	before := f.keys(t)
+	f.ok(t, "connector", "delete", "acme-lake")
+	if after := f.keys(t); len(before) != 4 || !slices.Equal(before, after) {
+		t.Errorf("deleting the connector changed what was delivered: %v before, %v after", before, after)
+	}
 	if shown := f.ok(t, "delivery", "show", d.ID); !strings.Contains(shown, "data.parquet") || !strings.Contains(shown, "storage.no_bucket") {
 		t.Errorf("shown %s", shown)
 	}
+}
+
+// keys are the customer's objects.
+func (f *fleet) keys(t *testing.T) (keys []string) {
+	t.Helper()
+	for o, err := range f.bucket(t).List(t.Context(), "kadoa/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, o.Key)
+	}
+	return keys
 }
 
 func TestAWrongSecretIsBlockedAndNeverPrinted(t *testing.T) {
