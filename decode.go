@@ -74,7 +74,7 @@ func checkKeys(text []byte) (p Problems) {
 func unknownKeys(p *Problems, path string, object map[string]json.RawMessage, known ...string) {
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if !slices.Contains(known, key) {
-			p.Addf(joinPath(path, quoteShort(key)), "is not a key here; known are %s", join(known))
+			p.Addf(joinPath(path, Quote(key)), "is not a key here; known are %s", join(known))
 		}
 	}
 }

@@ -79,7 +79,7 @@ func DeliverySlot(id string) (int, error) {
 			return slot, nil
 		}
 	}
-	return 0, fmt.Errorf("%s is not a delivery id", quoteShort(id))
+	return 0, fmt.Errorf("%s is not a delivery id", Quote(id))
 }
 
 // Delivery is one run on its way to one connector, as the ledger knows it.

@@ -51,3 +51,12 @@ func joinPath(path, field string) string {
 	}
 	return path + "." + field
 }
+
+// Quote quotes what somebody sent, so that neither control characters nor
+// megabytes of it reach a terminal or a log.
+func Quote(s string) string {
+	if len(s) > 80 {
+		return fmt.Sprintf("%q… (%d bytes)", s[:80], len(s))
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -66,7 +66,7 @@ func (r Run) Validate() error {
 	var p Problems
 	for field, id := range map[string]string{"teamId": r.TeamID, "workflowId": r.WorkflowID, "jobId": r.JobID} {
 		if !ValidID(id) {
-			p.Addf(field, `%s is not an id; use 1 to 128 letters, digits, "_", "." or "-", and neither "." nor ".."`, quoteShort(id))
+			p.Addf(field, `%s is not an id; use 1 to 128 letters, digits, "_", "." or "-", and neither "." nor ".."`, Quote(id))
 		}
 	}
 	p.Add("", r.validateState())
@@ -97,7 +97,7 @@ func (r Run) validateState() (p Problems) {
 	case slices.Contains(states, r.State):
 		p.Addf("state", "is %s; only FINISHED runs are delivered: hand the run in again when it has finished", r.State)
 	default:
-		p.Addf("state", "%s is not a run state; only FINISHED runs are delivered", quoteShort(string(r.State)))
+		p.Addf("state", "%s is not a run state; only FINISHED runs are delivered", Quote(string(r.State)))
 	}
 	return p
 }
@@ -108,18 +108,18 @@ func (s Source) validate() (p Problems) {
 	if s.URI == "" {
 		p.Addf("uri", "is missing; say where the run's records are, e.g. s3://runs/TEAM/JOB.jsonl.gz")
 	} else if u, err := url.Parse(s.URI); err != nil || strings.ContainsFunc(s.URI, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		p.Addf("uri", "%s is not a URI", quoteShort(s.URI))
+		p.Addf("uri", "%s is not a URI", Quote(s.URI))
 	} else if u.User != nil {
 		p.Addf("uri", "holds credentials; a source is named by reference only, its credentials belong into the fleet's configuration")
 	}
 	if !slices.Contains([]string{"", "jsonl", "array", "envelope"}, s.Format) {
-		p.Addf("format", "%s is not a source format; use jsonl, array or envelope, or leave it out to have it detected", quoteShort(s.Format))
+		p.Addf("format", "%s is not a source format; use jsonl, array or envelope, or leave it out to have it detected", Quote(s.Format))
 	}
 	if !slices.Contains([]string{"", "none", "gzip", "zstd"}, s.Compression) {
-		p.Addf("compression", "%s is not a compression; use none, gzip or zstd, or leave it out to have it detected", quoteShort(s.Compression))
+		p.Addf("compression", "%s is not a compression; use none, gzip or zstd, or leave it out to have it detected", Quote(s.Compression))
 	}
 	if s.Checksum != "" && !sha256Checksum.MatchString(s.Checksum) {
-		p.Addf("checksum", "%s is not a checksum; use sha256: and 64 lower-case hex digits", quoteShort(s.Checksum))
+		p.Addf("checksum", "%s is not a checksum; use sha256: and 64 lower-case hex digits", Quote(s.Checksum))
 	}
 	return p
 }

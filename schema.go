@@ -134,18 +134,18 @@ func (s Schema) Validate() Problems {
 func (f Field) validate() Problems {
 	var p Problems
 	if !f.Internal() && (!fieldName.MatchString(f.Name) || len(f.Name) > 255) {
-		p.Addf("name", "%s is not a field name; use a letter, then letters, digits and _, at most 255 characters", quoteShort(f.Name))
+		p.Addf("name", "%s is not a field name; use a letter, then letters, digits and _, at most 255 characters", Quote(f.Name))
 	}
 	if !slices.Contains(DataTypes(), f.DataType) {
-		p.Addf("dataType", "%s is not a data type; use one of %s", quoteShort(string(f.DataType)), join(DataTypes()))
+		p.Addf("dataType", "%s is not a data type; use one of %s", Quote(string(f.DataType)), join(DataTypes()))
 	}
 	types := []FieldType{FieldSchema, FieldClassification, FieldTransformOutput}
 	if f.FieldType != "" && !slices.Contains(types, f.FieldType) {
-		p.Addf("fieldType", "%s is not a field type; use one of %s, or leave it out", quoteShort(string(f.FieldType)), join(types))
+		p.Addf("fieldType", "%s is not a field type; use one of %s, or leave it out", Quote(string(f.FieldType)), join(types))
 	}
 	orders := []DateOrder{MDY, DMY, YMD}
 	if f.DateOrder != "" && !slices.Contains(orders, f.DateOrder) {
-		p.Addf("dateOrder", "%s is not a date order; use one of %s, or leave it out", quoteShort(string(f.DateOrder)), join(orders))
+		p.Addf("dateOrder", "%s is not a date order; use one of %s, or leave it out", Quote(string(f.DateOrder)), join(orders))
 	} else if f.DateOrder != "" && f.DataType != Date && f.DataType != DateTime {
 		p.Addf("dateOrder", "belongs to DATE and DATETIME fields; this field is %s", f.DataType)
 	}
@@ -158,13 +158,4 @@ func join[T ~string](values []T) string {
 		texts[i] = string(v)
 	}
 	return strings.Join(texts, ", ")
-}
-
-// quoteShort quotes what somebody sent, so that neither control characters nor
-// megabytes of it reach a terminal or a log.
-func quoteShort(s string) string {
-	if len(s) > 80 {
-		return fmt.Sprintf("%q… (%d bytes)", s[:80], len(s))
-	}
-	return fmt.Sprintf("%q", s)
 }

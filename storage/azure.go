@@ -91,15 +91,7 @@ func NewAzure(ctx context.Context, opts AzureOptions) (*Azure, error) {
 var azureAccount = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 
 func (o AzureOptions) validate() error {
-	var p waybill.Problems
-	if o.Container == "" {
-		p.Addf("container", "is missing; name the container")
-	}
-	if prefix := strings.TrimSuffix(o.Prefix, "/"); prefix != "" {
-		if err := keyFault(prefix); err != nil {
-			p.Addf("prefix", "%v; give folders separated by single slashes", err)
-		}
-	}
+	p := checkBucket("container", o.Container, o.Prefix)
 	switch {
 	case o.Account != "" && !azureAccount.MatchString(o.Account):
 		p.Addf("account", "is not a storage account's name; it has 3 to 24 lower-case letters and digits")

@@ -86,15 +86,7 @@ func NewGCS(ctx context.Context, opts GCSOptions) (*GCS, error) {
 }
 
 func (o GCSOptions) validate() error {
-	var p waybill.Problems
-	if o.Bucket == "" {
-		p.Addf("bucket", "is missing; name the bucket")
-	}
-	if prefix := strings.TrimSuffix(o.Prefix, "/"); prefix != "" {
-		if err := keyFault(prefix); err != nil {
-			p.Addf("prefix", "%v; give folders separated by single slashes", err)
-		}
-	}
+	p := checkBucket("bucket", o.Bucket, o.Prefix)
 	if o.Endpoint != "" && !isServerURL(o.Endpoint) {
 		p.Addf("endpoint", "is not a URL of a server; write it as https://host/storage/v1/")
 	}

@@ -34,6 +34,20 @@ func checkKeys(prefix, key string) error {
 	return cmp.Or(CheckKey(key), CheckKey(prefix+key))
 }
 
+// checkBucket is what the options of every bucket must fulfil. The field is
+// what the vendor calls one.
+func checkBucket(field, name, prefix string) (p waybill.Problems) {
+	if name == "" {
+		p.Addf(field, "is missing; name the %s", field)
+	}
+	if prefix = strings.TrimSuffix(prefix, "/"); prefix != "" {
+		if err := keyFault(prefix); err != nil {
+			p.Addf("prefix", "%v; give folders separated by single slashes", err)
+		}
+	}
+	return p
+}
+
 func keyFault(key string) error {
 	switch {
 	case len(key) > MaxKeyBytes:

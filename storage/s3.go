@@ -18,8 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-
-	"github.com/waybillhq/waybill"
 )
 
 // S3Options say which bucket is meant and how it is reached. Bucket, and
@@ -112,15 +110,7 @@ func (o S3Options) retryer() aws.Retryer {
 }
 
 func (o S3Options) validate() error {
-	var p waybill.Problems
-	if o.Bucket == "" {
-		p.Addf("bucket", "is missing; name the bucket")
-	}
-	if prefix := strings.TrimSuffix(o.Prefix, "/"); prefix != "" {
-		if err := keyFault(prefix); err != nil {
-			p.Addf("prefix", "%v; give folders separated by single slashes", err)
-		}
-	}
+	p := checkBucket("bucket", o.Bucket, o.Prefix)
 	if o.Region == "" && o.Endpoint == "" {
 		p.Addf("region", "is missing; name the region that the bucket is in, e.g. eu-central-1")
 	}

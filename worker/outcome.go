@@ -121,8 +121,8 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 	}
 }
 
-// tellLedger settles, patiently: an answer that got lost is worth a few tries,
-// and each is refused if an earlier one took effect.
+// tellLedger settles. Should the client repeat it after a lost answer, the
+// ledger refuses what an earlier try did already.
 func (w *Worker) tellLedger(ctx context.Context, a *ledger.Attempt, d ledger.Decision) (ledger.Settled, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()

@@ -91,11 +91,7 @@ func (p *program) deliveryShow() *cobra.Command {
 		Short: "Show one delivery: where it stands, what happened, and its receipt",
 		Args:  cobra.ExactArgs(1),
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			d, err := f.Ledger.Delivery(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			history, err := f.Ledger.History(cmd.Context(), d.ID)
+			d, history, err := story(cmd, f, args[0])
 			if err != nil {
 				return err
 			}
@@ -114,6 +110,16 @@ func (p *program) deliveryShow() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
+}
+
+// story is a delivery and what happened to it.
+func story(cmd *cobra.Command, f *fleet.Fleet, id string) (waybill.Delivery, []waybill.Event, error) {
+	d, err := f.Ledger.Delivery(cmd.Context(), id)
+	if err != nil {
+		return d, nil, err
+	}
+	history, err := f.Ledger.History(cmd.Context(), id)
+	return d, history, err
 }
 
 func (p *program) deliveryRetry() *cobra.Command {
@@ -143,11 +149,7 @@ func (p *program) deliveryWatch() *cobra.Command {
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
 			printed := 0
 			for {
-				d, err := f.Ledger.Delivery(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				history, err := f.Ledger.History(cmd.Context(), d.ID)
+				d, history, err := story(cmd, f, args[0])
 				if err != nil {
 					return err
 				}

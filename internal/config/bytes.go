@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/waybillhq/waybill"
 )
 
 // Bytes is a number of bytes, written as 64MiB, 1 GiB, or plain digits.
@@ -42,5 +44,5 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 		*b = Bytes(n * u.size)
 		return nil
 	}
-	return fmt.Errorf("%s is not a size; write e.g. 64MiB, 1GiB or a number of bytes", quoteShort(string(text)))
+	return fmt.Errorf("%s is not a size; write e.g. 64MiB, 1GiB or a number of bytes", waybill.Quote(string(text)))
 }

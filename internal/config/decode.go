@@ -179,7 +179,7 @@ func setText(v reflect.Value, text string) error {
 		v.SetInt(n)
 	}
 	if err != nil {
-		return fmt.Errorf("%s is not %s", quoteShort(text), wanted(v.Type()))
+		return fmt.Errorf("%s is not %s", waybill.Quote(text), wanted(v.Type()))
 	}
 	return nil
 }
@@ -215,14 +215,7 @@ func quoteKey(key string) string {
 	if waybill.ValidID(key) && !strings.Contains(key, ".") {
 		return key
 	}
-	return quoteShort(key)
-}
-
-func quoteShort(s string) string {
-	if len(s) > 80 {
-		return fmt.Sprintf("%q… (%d bytes)", s[:80], len(s))
-	}
-	return strconv.Quote(s)
+	return waybill.Quote(key)
 }
 
 func element(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -14,11 +14,11 @@ import (
 func (s Sources) validate(n Network) (p waybill.Problems) {
 	for i, prefix := range s.Allow {
 		if why := checkPrefix(prefix, n); why != "" {
-			p.Addf(element("allow", i), "%s %s", quoteShort(prefix), why)
+			p.Addf(element("allow", i), "%s %s", waybill.Quote(prefix), why)
 		}
 	}
 	if s.FileRoot != "" && !filepath.IsAbs(s.FileRoot) {
-		p.Addf("fileRoot", "%s is not an absolute path", quoteShort(s.FileRoot))
+		p.Addf("fileRoot", "%s is not an absolute path", waybill.Quote(s.FileRoot))
 	}
 	onS3 := slices.ContainsFunc(s.Allow, func(prefix string) bool { return strings.HasPrefix(prefix, "s3://") })
 	p.Add("s3", s.S3.validate(onS3))
@@ -112,7 +112,7 @@ func (n Network) validate() (p waybill.Problems) {
 		}
 		host, port, err := net.SplitHostPort(strings.TrimPrefix(entry, "http://"))
 		if err != nil || host == "" || port == "" {
-			p.Addf(element("allow", i), "%s is no exception; write addresses such as 10.0.0.0/8, or host:port, or http://host:port", quoteShort(entry))
+			p.Addf(element("allow", i), "%s is no exception; write addresses such as 10.0.0.0/8, or host:port, or http://host:port", waybill.Quote(entry))
 		}
 	}
 	return p

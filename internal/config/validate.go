@@ -26,7 +26,7 @@ var brandName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 func (c Config) Validate(needs ...Need) waybill.Problems {
 	var p waybill.Problems
 	if !brandName.MatchString(c.Brand) {
-		p.Addf("brand", "%s is not a brand; use a lower-case letter, then letters and digits, at most 32", quoteShort(c.Brand))
+		p.Addf("brand", "%s is not a brand; use a lower-case letter, then letters and digits, at most 32", waybill.Quote(c.Brand))
 	}
 	p.Add("redis", c.Redis.validate())
 	p.Add("bucket", c.Bucket.validate(slices.Contains(needs, NeedBucket)))
@@ -55,7 +55,7 @@ func (r Redis) validate() (p waybill.Problems) {
 		p.Add("", r.validateURL())
 	}
 	if r.TLS.CA != "" && !filepath.IsAbs(r.TLS.CA) {
-		p.Addf("tls.ca", "%s is not an absolute path", quoteShort(r.TLS.CA))
+		p.Addf("tls.ca", "%s is not an absolute path", waybill.Quote(r.TLS.CA))
 	}
 	return p
 }
@@ -96,7 +96,7 @@ func (s Sentinel) validate() (p waybill.Problems) {
 func checkAddrs(addrs []string) (p waybill.Problems) {
 	for i, addr := range addrs {
 		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
-			p.Addf(element("addrs", i), "%s is not host:port", quoteShort(addr))
+			p.Addf(element("addrs", i), "%s is not host:port", waybill.Quote(addr))
 		}
 	}
 	return p
@@ -117,7 +117,7 @@ func (b Bucket) validate(needed bool) (p waybill.Problems) {
 			p.Addf("url", "is a folder; region, endpoint, pathStyle and keys belong to s3:// only")
 		}
 	default:
-		p.Addf("url", "%s is not a bucket; write s3://bucket/prefix or file:///folder", quoteShort(b.URL))
+		p.Addf("url", "%s is not a bucket; write s3://bucket/prefix or file:///folder", waybill.Quote(b.URL))
 	}
 	return p
 }
@@ -168,6 +168,6 @@ func (l Log) validate() (p waybill.Problems) {
 
 func oneOf(p *waybill.Problems, field, value string, choices ...string) {
 	if !slices.Contains(choices, value) {
-		p.Addf(field, "%s is not known; use %s", quoteShort(value), strings.Join(choices, ", "))
+		p.Addf(field, "%s is not known; use %s", waybill.Quote(value), strings.Join(choices, ", "))
 	}
 }

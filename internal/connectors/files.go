@@ -85,7 +85,7 @@ func (r *reading) document(doc *config.Document) {
 	decoding := doc.Decode(&c)
 	problems := r.rules.Validate(c)
 	if first, taken := r.places[c.ID]; taken && c.ID != "" {
-		problems.Addf("id", "%s is also the id of the connector at %s; ids are unique", quoteShort(c.ID), first)
+		problems.Addf("id", "%s is also the id of the connector at %s; ids are unique", waybill.Quote(c.ID), first)
 	} else {
 		r.places[c.ID] = doc.Place()
 	}

@@ -62,7 +62,7 @@ func NewRegistry(backend Backend, rules Rules) *Registry {
 func (r *Registry) Get(ctx context.Context, id string) (Connector, error) {
 	doc, err := r.backend.Connector(ctx, id)
 	if err != nil {
-		return Connector{}, fmt.Errorf("connector %s: %w", quoteShort(id), err)
+		return Connector{}, fmt.Errorf("connector %s: %w", waybill.Quote(id), err)
 	}
 	return Decode(doc)
 }
@@ -107,7 +107,7 @@ func (r *Registry) apply(ctx context.Context, c Connector) (Change, error) {
 		was, err = nil, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("connector %s: %w", quoteShort(c.ID), err)
+		return "", fmt.Errorf("connector %s: %w", waybill.Quote(c.ID), err)
 	}
 	change := Created
 	if was == nil {
@@ -138,7 +138,7 @@ func (r *Registry) put(ctx context.Context, change Change, was []byte, c Connect
 		return Unchanged, nil
 	}
 	if err := r.backend.PutConnector(ctx, c.ID, c.Team, was, doc); err != nil {
-		return "", fmt.Errorf("connector %s: %w", quoteShort(c.ID), err)
+		return "", fmt.Errorf("connector %s: %w", waybill.Quote(c.ID), err)
 	}
 	return change, nil
 }
@@ -157,7 +157,7 @@ func fixed(old, c Connector) (p waybill.Problems) {
 // Delete removes a connector. Its id stays used.
 func (r *Registry) Delete(ctx context.Context, id string) error {
 	if err := r.backend.DeleteConnector(ctx, id); err != nil {
-		return fmt.Errorf("connector %s: %w", quoteShort(id), err)
+		return fmt.Errorf("connector %s: %w", waybill.Quote(id), err)
 	}
 	return nil
 }

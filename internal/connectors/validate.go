@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/waybillhq/waybill"
@@ -30,13 +29,13 @@ const maxInFlight = 1000
 func (r Rules) Validate(c Connector) waybill.Problems {
 	var p waybill.Problems
 	if !connectorID.MatchString(c.ID) {
-		p.Addf("id", "%s is not a connector's id; use 1 to 63 lower-case letters, digits and -", quoteShort(c.ID))
+		p.Addf("id", "%s is not a connector's id; use 1 to 63 lower-case letters, digits and -", waybill.Quote(c.ID))
 	}
 	if !waybill.ValidID(c.Team) {
-		p.Addf("team", "%s is not a team's id; use 1 to 128 letters, digits, \"_\", \".\" or \"-\"", quoteShort(c.Team))
+		p.Addf("team", "%s is not a team's id; use 1 to 128 letters, digits, \"_\", \".\" or \"-\"", waybill.Quote(c.Team))
 	}
 	if !slices.Contains(kinds, string(c.Kind)) {
-		p.Addf("kind", "%s is not a kind of connector here; use %s", quoteShort(string(c.Kind)), strings.Join(kinds, ", "))
+		p.Addf("kind", "%s is not a kind of connector here; use %s", waybill.Quote(string(c.Kind)), strings.Join(kinds, ", "))
 	}
 	p.Add("", checkWorkflows(c.Workflows))
 	if c.MaxInFlight < 0 || c.MaxInFlight > maxInFlight {
@@ -60,9 +59,9 @@ func checkWorkflows(workflows []string) (p waybill.Problems) {
 	for i, w := range workflows {
 		field := fmt.Sprintf("workflows[%d]", i)
 		if !waybill.ValidID(w) {
-			p.Addf(field, "%s is not a workflow's id; leave workflows out to deliver all", quoteShort(w))
+			p.Addf(field, "%s is not a workflow's id; leave workflows out to deliver all", waybill.Quote(w))
 		} else if slices.Index(workflows, w) < i {
-			p.Addf(field, "%s is listed twice", quoteShort(w))
+			p.Addf(field, "%s is listed twice", waybill.Quote(w))
 		}
 	}
 	return p
@@ -85,11 +84,4 @@ func addErr(p *waybill.Problems, field string, err error) {
 	} else if err != nil {
 		p.Addf(field, "%s", err)
 	}
-}
-
-func quoteShort(s string) string {
-	if len(s) > 80 {
-		return fmt.Sprintf("%q… (%d bytes)", s[:80], len(s))
-	}
-	return strconv.Quote(s)
 }

@@ -29,7 +29,7 @@ func (r Rules) storage(s Storage) (p waybill.Problems) {
 	for i, f := range s.Formats {
 		field := fmt.Sprintf("formats[%d]", i)
 		if !slices.Contains(r.Formats, f) {
-			p.Addf(field, "%s is not a format; use %s", quoteShort(f), strings.Join(r.Formats, ", "))
+			p.Addf(field, "%s is not a format; use %s", waybill.Quote(f), strings.Join(r.Formats, ", "))
 		} else if slices.Index(s.Formats, f) < i {
 			p.Addf(field, "%s is listed twice", f)
 		}
@@ -44,7 +44,7 @@ func (s Storage) files() (p waybill.Problems) {
 		switch field := "compression." + c.format; {
 		case c.value == "":
 		case !slices.Contains([]string{"none", "gzip", "zstd"}, c.value):
-			p.Addf(field, "%s is not a compression; use gzip, zstd or none", quoteShort(c.value))
+			p.Addf(field, "%s is not a compression; use gzip, zstd or none", waybill.Quote(c.value))
 		case !slices.Contains(s.Formats, c.format):
 			p.Addf(field, "is given, but %[1]s is not delivered; add %[1]s to formats, or leave it out", c.format)
 		}
@@ -125,7 +125,7 @@ func (s Storage) s3() (p waybill.Problems) {
 	case arn != nil && s.Region != "" && arn[2] != s.Region:
 		p.Addf("kmsKeyId", "is a key in %s, and the bucket is in %s; use a key of the bucket's region", arn[2], s.Region)
 	case arn == nil && !keyID.MatchString(s.KMSKeyID):
-		p.Addf("kmsKeyId", "%s is not a key of KMS; write its ARN, arn:aws:kms:REGION:ACCOUNT:key/ID", quoteShort(s.KMSKeyID))
+		p.Addf("kmsKeyId", "%s is not a key of KMS; write its ARN, arn:aws:kms:REGION:ACCOUNT:key/ID", waybill.Quote(s.KMSKeyID))
 	case arn == nil && s.Endpoint == "" && s.Access.Kind() == AccessAmbient:
 		// An id or an alias is looked for in the account of who asks: ours.
 		p.Addf("kmsKeyId", "is not a full ARN, and without a role or keys of the customer's AWS would look for it in our account; write arn:aws:kms:REGION:ACCOUNT:key/ID")
@@ -141,7 +141,7 @@ func (s Storage) azure() (p waybill.Problems) {
 	case a.Account == "":
 		p.Addf("access.account", "is missing; give the name of the storage account that the container is in")
 	case !accountName.MatchString(a.Account):
-		p.Addf("access.account", "%s is not a storage account's name; it has 3 to 24 lower-case letters and digits", quoteShort(a.Account))
+		p.Addf("access.account", "%s is not a storage account's name; it has 3 to 24 lower-case letters and digits", waybill.Quote(a.Account))
 	}
 	return p
 }
@@ -174,10 +174,10 @@ func (a Access) validate(scheme string) (p waybill.Problems) {
 		p.Addf("secretAccessKey", "is missing beside accessKeyId; give both, or neither for a bucket policy that names us")
 	}
 	if a.RoleARN != "" && !roleARN.MatchString(a.RoleARN) {
-		p.Addf("roleArn", "%s is not a role's ARN; write arn:aws:iam::123456789012:role/NAME", quoteShort(a.RoleARN))
+		p.Addf("roleArn", "%s is not a role's ARN; write arn:aws:iam::123456789012:role/NAME", waybill.Quote(a.RoleARN))
 	}
 	if a.Impersonate != "" && !serviceAccount.MatchString(a.Impersonate) {
-		p.Addf("impersonate", "%s is not a service account's e-mail; write NAME@PROJECT.iam.gserviceaccount.com", quoteShort(a.Impersonate))
+		p.Addf("impersonate", "%s is not a service account's e-mail; write NAME@PROJECT.iam.gserviceaccount.com", waybill.Quote(a.Impersonate))
 	}
 	return p
 }

@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {
 	l.log.DebugContext(ctx, fmt.Sprintf(format, args...), "component", "redis")
 }
 
-// uploadParts bounds the memory of all S3 uploads of a process: 64 parts of 8 MiB.
+// uploadParts bounds the memory of all uploads of a process: 64 parts of 8 MiB.
 const uploadParts = 64
 
 // Open connects to what the configuration names. poolSize is the number of
@@ -141,22 +142,9 @@ func (f *Fleet) sources() source.Opener {
 		Store: func(ctx context.Context, location string) (storage.Store, error) {
 			return f.open(ctx, sourcePlace(location, f.Config.Sources))
 		},
-		Web: f.guard, Platform: f.platform(),
+		Web: f.guard, Platform: source.Platform{URL: f.Config.Platform.URL, Key: f.secret(f.Config.Platform.APIKey)},
 		Expansion: f.Config.Limits.Expansion, ExpansionFloor: int64(f.Config.Limits.ExpansionFloor),
 	}
-}
-
-// platform is the provider's API and the key for it, fetched anew for each
-// request: one that was rotated is used without a restart.
-func (f *Fleet) platform() source.Platform {
-	p := source.Platform{URL: f.Config.Platform.URL}
-	if ref := f.Config.Platform.APIKey; !ref.IsZero() {
-		p.Key = func(ctx context.Context) (string, error) {
-			key, err := f.secrets.Resolve(ctx, ref)
-			return key.Reveal(), err
-		}
-	}
-	return p
 }
 
 // Scheduler returns a scheduler.
@@ -172,11 +160,8 @@ func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subsc
 	}
 	list := make([]scheduler.Subscriber, len(all))
 	for i, c := range all {
-		limit := c.MaxInFlight
-		if limit == 0 {
-			limit = f.Config.Limits.MaxInFlight
-		}
-		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, MaxInFlight: limit, Wants: c.Subscribes}
+		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes,
+			MaxInFlight: cmp.Or(c.MaxInFlight, f.Config.Limits.MaxInFlight)}
 	}
 	return list, nil
 }
