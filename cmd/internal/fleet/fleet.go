@@ -75,7 +75,8 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("our own bucket: %w", err), f.Redis.Close())
 	}
-	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{Lease: cfg.Times.Lease, Log: log})
+	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
+		Lease: cfg.Times.Lease, MaxFailures: cfg.Limits.MaxFailures, Log: log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
 	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
 	return f, nil
@@ -160,7 +161,7 @@ func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subsc
 	}
 	list := make([]scheduler.Subscriber, len(all))
 	for i, c := range all {
-		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes,
+		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes, Destination: Destination(c),
 			MaxInFlight: cmp.Or(c.MaxInFlight, f.Config.Limits.MaxInFlight)}
 	}
 	return list, nil
