@@ -7,8 +7,8 @@ package scheduler
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -44,12 +44,15 @@ type Config struct {
 	Inspector   Inspector // default: asynq on Redis
 	Redis       redis.UniversalClient
 	Sweep       time.Duration // between sweeps; default 5 s
+	Entries     Entries       // what is due at regular times; nil: nothing
+	Ticks       time.Duration // between looks at what is due; default 1 s
 	Log         *slog.Logger
 }
 
 // Scheduler plans, admits and repairs.
 type Scheduler struct {
-	cfg Config
+	cfg    Config
+	ticker *asynq.Client // of tasks that are due at regular times
 }
 
 // describeEvery counts sweeps between two descriptions of every connector.
@@ -58,38 +61,41 @@ const describeEvery = 12
 // New returns a scheduler.
 func New(cfg Config) *Scheduler {
 	cfg.Sweep = cmp.Or(cfg.Sweep, 5*time.Second)
+	cfg.Ticks = cmp.Or(cfg.Ticks, time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Inspector == nil {
 		cfg.Inspector = asynq.NewInspectorFromRedisClient(cfg.Redis)
 	}
-	return &Scheduler{cfg: cfg}
+	return &Scheduler{cfg: cfg, ticker: asynq.NewClientFromRedisClient(cfg.Redis)}
 }
 
-// Run works until ctx ends: it plans runs as soon as they are accepted, and
-// sweeps for what was missed.
+// Run works until ctx ends: it plans runs as soon as they are accepted, sweeps
+// for what was missed, and enqueues what is due. None of these waits for another.
 func (s *Scheduler) Run(ctx context.Context) error {
+	var loops sync.WaitGroup
 	wakes := s.cfg.Ledger.Wakes(ctx)
-	tick := time.NewTicker(s.cfg.Sweep)
+	loops.Go(func() { s.every(ctx, s.cfg.Sweep, wakes, "plan", s.PlanAll) })
+	loops.Go(func() { s.every(ctx, s.cfg.Sweep, nil, "sweep", s.Sweep) })
+	loops.Go(func() { s.every(ctx, s.cfg.Sweep*describeEvery, nil, "describe connectors", s.describe) })
+	loops.Go(func() { s.every(ctx, s.cfg.Ticks, nil, "enqueue what is due", s.Tick) })
+	loops.Wait()
+	return nil
+}
+
+// every does something at once, then each interval and whenever it is woken.
+// What goes wrong is logged: the next time does it again.
+func (s *Scheduler) every(ctx context.Context, interval time.Duration, wakes <-chan struct{}, what string, do func(context.Context) error) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for n := 0; ; {
-		s.try(ctx, "plan", s.PlanAll(ctx))
+	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "scheduler could not "+what+"; it will try again", "error", err)
+		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-wakes:
-			continue
 		case <-tick.C:
 		}
-		s.try(ctx, "sweep", s.Sweep(ctx))
-		if n++; n%describeEvery == 0 {
-			s.try(ctx, "describe connectors", s.describe(ctx))
-		}
-	}
-}
-
-// try logs what went wrong; the next round does it again.
-func (s *Scheduler) try(ctx context.Context, what string, err error) {
-	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-		s.cfg.Log.ErrorContext(ctx, "scheduler could not "+what+"; it will try again", "error", err)
 	}
 }

@@ -57,7 +57,7 @@ func setup(t *testing.T, opts ledger.Options, subscribers ...scheduler.Subscribe
 	r := &rig{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb), queue: &switchable{Queue: tasks.NewEnqueuer(rdb)}}
 	r.Ledger = ledger.New(rdb, bucket, r.queue, opts)
 	r.Scheduler = scheduler.New(scheduler.Config{
-		Ledger: r.Ledger, Inspector: r.inspector, Log: opts.Log, Sweep: time.Hour,
+		Ledger: r.Ledger, Inspector: r.inspector, Redis: rdb, Log: opts.Log, Sweep: time.Hour,
 		Subscribers: func(_ context.Context, team string) ([]scheduler.Subscriber, error) {
 			return slices.DeleteFunc(slices.Clone(subscribers), func(s scheduler.Subscriber) bool { return team != "" && s.Team != team }), nil
 		}})

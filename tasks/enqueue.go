@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// maxRetry is asynq's own limit. It must never be reached: the ledger
+	// MaxRetry is asynq's own limit, of every task. It must never be reached: the ledger
 	// counts attempts and decides when to give up; asynq would archive.
-	maxRetry = 1 << 20
+	MaxRetry = 1 << 20
 	// retention keeps done tasks in view, and their ids taken, for a day.
 	retention = 24 * time.Hour
 )
@@ -55,7 +55,7 @@ func (e *Enqueuer) one(ctx context.Context, r ledger.Ready) error {
 		return err
 	}
 	_, err = e.client.EnqueueContext(ctx, asynq.NewTask(d.Name, payload),
-		asynq.Queue(r.Queue), asynq.TaskID(TaskID(r)), asynq.MaxRetry(maxRetry), asynq.Timeout(d.Timeout), asynq.Retention(retention))
+		asynq.Queue(r.Queue), asynq.TaskID(TaskID(r)), asynq.MaxRetry(MaxRetry), asynq.Timeout(d.Timeout), asynq.Retention(retention))
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("enqueue %s: %w", TaskID(r), err)
 	}

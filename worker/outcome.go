@@ -32,7 +32,7 @@ import (
 //	Attempt: Blocked, Permanent      blocked, failed            task deleted
 //	Attempt of a paused connector    waiting                    task deleted
 //
-// asynq never archives and never counts: see maxRetry in package tasks.
+// asynq never archives and never counts: see MaxRetry in package tasks.
 
 // verdict is the error that asynq gets when a task is to run again. asynq
 // keeps and shows its text: it holds no vendor's words and no secret.

@@ -157,8 +157,10 @@ func TestABlockedDeliveryGoesOnWhenItsCauseIsMended(t *testing.T) {
 	if _, stderr, err := f.cli(t, "delivery", "watch", d.ID); err == nil || !strings.Contains(stderr, d.Action) {
 		t.Errorf("watching a blocked delivery: %v %s", err, stderr)
 	}
-	f.ok(t, "connector", "apply", "-f", f.write(t, "a.yaml", f.connector("acme-lake", bucketName, "env:CUSTOMER_SECRET")))
-	f.ok(t, "delivery", "retry", d.ID)
+	out := f.ok(t, "connector", "apply", "-f", f.write(t, "a.yaml", f.connector("acme-lake", bucketName, "env:CUSTOMER_SECRET")))
+	if !strings.Contains(out, "1 blocked deliveries are on their way again") {
+		t.Errorf("applied: %s", out)
+	}
 	if out := f.ok(t, "delivery", "watch", d.ID); !strings.Contains(out, "complete") {
 		t.Errorf("watched %s", out)
 	}
@@ -170,6 +172,41 @@ func TestABlockedDeliveryGoesOnWhenItsCauseIsMended(t *testing.T) {
 	if shown := f.ok(t, "delivery", "show", d.ID); !strings.Contains(shown, "data.parquet") || !strings.Contains(shown, "storage.no_bucket") {
 		t.Errorf("shown %s", shown)
 	}
+}
+
+func TestWhatAnOperatorDoesWithAConnector(t *testing.T) {
+	f := newFleet(t)
+	f.ok(t, "connector", "apply", "-f", f.write(t, "a.yaml", f.connector("acme-lake", bucketName, "env:CUSTOMER_SECRET")))
+	f.ok(t, "connector", "pause", "acme-lake", "--reason", "the customer moves its bucket")
+	if out := f.ok(t, "connector", "list"); !strings.Contains(out, "the customer moves its bucket") {
+		t.Errorf("listed %s", out)
+	}
+	f.start(t, "scheduler")
+	f.start(t, "worker")
+	f.ok(t, append([]string{"run", "submit"}, f.contributions(t, 2)...)...)
+	waiting := f.await(t, waybill.StateWaiting, 2, 30*time.Second)
+	if out := f.ok(t, "delivery", "cancel", waiting[0].ID); !strings.Contains(out, "is cancelled") {
+		t.Errorf("cancelled: %s", out)
+	}
+	if out := f.ok(t, "connector", "resume", "acme-lake"); !strings.Contains(out, "acme-lake going on") {
+		t.Errorf("resumed: %s", out)
+	}
+	f.await(t, waybill.StateComplete, 1, 30*time.Second)
+	if d := f.await(t, waybill.StateCancelled, 1, time.Second); d[0].ID != waiting[0].ID {
+		t.Errorf("cancelled is %s, want %s", d[0].ID, waiting[0].ID)
+	}
+	if _, stderr, err := f.cli(t, "delivery", "retry"); err == nil || !strings.Contains(stderr, "--state failed") {
+		t.Errorf("retrying nothing in particular: %v %s", err, stderr)
+	}
+	if out := f.ok(t, "delivery", "retry", "--state", "failed", "--connector", "acme-lake"); !strings.Contains(out, "0 deliveries") {
+		t.Errorf("retried %s", out)
+	}
+	// A whole destination holds back every connector that is there.
+	f.ok(t, "connector", "pause", "--destination", "s3")
+	f.ok(t, append([]string{"run", "submit"}, f.contributions(t, 3)[4:]...)...)
+	f.await(t, waybill.StateWaiting, 1, 30*time.Second)
+	f.ok(t, "connector", "resume", "--destination", "s3")
+	f.await(t, waybill.StateComplete, 2, 30*time.Second)
 }
 
 // keys are the customer's objects.

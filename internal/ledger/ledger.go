@@ -76,8 +76,6 @@ var (
 	// ErrLost means that an attempt no longer holds its delivery: its lease
 	// ended, or the run was replaced. It must stop before its next effect.
 	ErrLost = errors.New("the attempt no longer holds its delivery")
-	// ErrState means that a delivery is in a state that does not allow what was asked.
-	ErrState = errors.New("not in this state")
 )
 
 //go:embed lua/*.lua

@@ -74,6 +74,17 @@ func (a *Attempt) Settle(ctx context.Context, d Decision) (Settled, error) {
 	return Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2)), Pauses: r.text(4) == "1"}, nil
 }
 
+// StateError refuses what the state of a delivery does not allow.
+type StateError struct {
+	Delivery string
+	State    waybill.State
+	Refusal  string // what is possible
+}
+
+func (e *StateError) Error() string {
+	return fmt.Sprintf("delivery %s is %s; %s", e.Delivery, e.State, e.Refusal)
+}
+
 // Retry sends a failed or blocked delivery on its way again, with a fresh
 // round of attempts.
 func (l *Ledger) Retry(ctx context.Context, id string) error { return l.again(ctx, id, "retried") }
@@ -106,6 +117,6 @@ func (l *Ledger) change(ctx context.Context, s *redis.Script, id, what, refusal 
 	case "GONE":
 		return fmt.Errorf("delivery %s: %w", id, waybill.ErrNotFound)
 	default:
-		return fmt.Errorf("delivery %s is %s; %s: %w", id, outcome, refusal, ErrState)
+		return &StateError{Delivery: id, State: waybill.State(outcome), Refusal: refusal}
 	}
 }

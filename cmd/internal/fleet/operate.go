@@ -47,7 +47,7 @@ func (f *Fleet) RetryAll(ctx context.Context, filter ledger.Filter) (n int, err 
 		}
 		for _, d := range page.Deliveries {
 			err := f.Ledger.Retry(ctx, d.ID)
-			if errors.Is(err, ledger.ErrState) {
+			if _, moved := errors.AsType[*ledger.StateError](err); moved {
 				continue // it moved on since it was listed
 			}
 			if err != nil {
