@@ -16,15 +16,14 @@ type Client struct{ ledger *ledger.Ledger }
 type ClientOption func(*ledger.Options)
 
 // WithReplicas makes n of Redis's replicas confirm a run before it counts as
-// handed in; 0: none. Without it one does, where Redis is a Cluster, is behind
-// Sentinels, or has a replica.
+// handed in; [NoReplicas]: none. Without it, and with 0, one does where Redis is
+// a Cluster, is behind Sentinels, or has a replica.
 func WithReplicas(n int) ClientOption {
-	return func(o *ledger.Options) {
-		if o.Replicas = n; n == 0 {
-			o.Replicas = ledger.NoReplicas
-		}
-	}
+	return func(o *ledger.Options) { o.Replicas = n }
 }
+
+// NoReplicas waits for none.
+const NoReplicas = ledger.NoReplicas
 
 // NewClient returns a client on the fleet's Redis.
 func NewClient(rdb redis.UniversalClient, options ...ClientOption) *Client {

@@ -7,7 +7,7 @@ import (
 	"github.com/waybillhq/waybill"
 )
 
-// What redis.allowUnsafe may name.
+// What redis.allowUnsafe may name, and package durability refuses without.
 const (
 	UnsafeEviction = "eviction"
 	UnsafeNoAOF    = "no-aof"
@@ -60,4 +60,10 @@ func (r Redis) Confirming() int {
 		return 1
 	}
 	return int(r.WaitReplicas)
+}
+
+// HasUser reports whether an ACL user is named.
+func (r Redis) HasUser() bool {
+	u, err := parseRedisURL(r.URL)
+	return r.Username != "" || err == nil && u.username != ""
 }
