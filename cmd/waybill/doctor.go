@@ -42,7 +42,7 @@ type doctor struct {
 	findings []durability.Finding
 }
 
-func (d *doctor) tell(level durability.Level, check, format string, args ...any) {
+func (d *doctor) tellf(level durability.Level, check, format string, args ...any) {
 	d.findings = append(d.findings, durability.Finding{Level: level, Check: check, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -51,23 +51,23 @@ func (d *doctor) examine(ctx context.Context, p *program) (err error) {
 	switch problems, ok := errors.AsType[waybill.Problems](err); {
 	case ok:
 		for _, problem := range problems {
-			d.tell(durability.Bad, "configuration", "%s: %s", problem.Field, problem.Message)
+			d.tellf(durability.Bad, "configuration", "%s: %s", problem.Field, problem.Message)
 		}
 	case err != nil:
 		return err
 	default:
-		d.tell(durability.OK, "configuration", "is valid")
+		d.tellf(durability.OK, "configuration", "is valid")
 	}
 	f, err := fleet.New(cfg, log)
 	if err != nil {
-		d.tell(durability.Bad, "configuration", "%v", err)
+		d.tellf(durability.Bad, "configuration", "%v", err)
 		return nil
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	d.secrets(ctx, cfg)
 	bucket := d.bucket(ctx, f)
 	if err := f.Connect(ctx, bucket, poolSize); err != nil {
-		d.tell(durability.Bad, "redis", "%v", err)
+		d.tellf(durability.Bad, "redis", "%v", err)
 		return nil
 	}
 	d.redis(ctx, f)

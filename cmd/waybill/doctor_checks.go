@@ -36,11 +36,11 @@ func (d *doctor) secrets(ctx context.Context, cfg config.Config) {
 		cancel()
 		switch {
 		case err != nil:
-			d.tell(durability.Bad, "secret "+r.Path, "%v", err)
+			d.tellf(durability.Bad, "secret "+r.Path, "%v", err)
 		case secret.Reveal() == "":
-			d.tell(durability.Bad, "secret "+r.Path, "%s is empty", r.Ref)
+			d.tellf(durability.Bad, "secret "+r.Path, "%s is empty", r.Ref)
 		default:
-			d.tell(durability.OK, "secret "+r.Path, "%s resolves", r.Ref)
+			d.tellf(durability.OK, "secret "+r.Path, "%s resolves", r.Ref)
 		}
 	}
 }
@@ -63,22 +63,22 @@ func (d *doctor) checked(ctx context.Context, name string, c *check, open func(c
 	defer cancel()
 	err := c.run(ctx, open)
 	for _, warning := range c.warnings {
-		d.tell(durability.Warn, name, "%s", warning)
+		d.tellf(durability.Warn, name, "%s", warning)
 	}
 	switch {
 	case err == nil:
-		d.tell(durability.OK, name, "%s: write, read, condition and delete work", c.connector.Storage.URL)
+		d.tellf(durability.OK, name, "%s: write, read, condition and delete work", c.connector.Storage.URL)
 	case len(c.missing) > 0:
-		d.tell(durability.Bad, name, "%s; missing: %s", strings.Join(c.actions, "; "), strings.Join(c.missing, ", "))
+		d.tellf(durability.Bad, name, "%s; missing: %s", strings.Join(c.actions, "; "), strings.Join(c.missing, ", "))
 	default:
-		d.tell(durability.Bad, name, "%s", strings.Join(c.actions, "; "))
+		d.tellf(durability.Bad, name, "%s", strings.Join(c.actions, "; "))
 	}
 }
 
 func (d *doctor) redis(ctx context.Context, f *fleet.Fleet) {
 	findings, err := f.ExamineRedis(ctx, true)
 	if err != nil {
-		d.tell(durability.Bad, "redis", "%v", err)
+		d.tellf(durability.Bad, "redis", "%v", err)
 	}
 	d.findings = append(d.findings, findings...)
 }
@@ -86,7 +86,7 @@ func (d *doctor) redis(ctx context.Context, f *fleet.Fleet) {
 func (d *doctor) connectors(ctx context.Context, f *fleet.Fleet) {
 	all, err := f.Connectors.List(ctx, "")
 	if err != nil {
-		d.tell(durability.Bad, "connectors", "%v", err)
+		d.tellf(durability.Bad, "connectors", "%v", err)
 		return
 	}
 	told := make([]doctor, len(all))
@@ -109,23 +109,23 @@ func (d *doctor) connectors(ctx context.Context, f *fleet.Fleet) {
 func (d *doctor) queues(f *fleet.Fleet) {
 	pools, err := monitoring.Pools(f.Redis)
 	if err != nil {
-		d.tell(durability.Bad, "queues", "%v", err)
+		d.tellf(durability.Bad, "queues", "%v", err)
 		return
 	}
 	known := tasks.QueueNames()
 	for _, name := range known {
 		switch p := pools[name]; {
 		case p.Processes > 0:
-			d.tell(durability.OK, "queue "+name, "%d handlers in %d pools; %d tasks wait", p.Handlers, p.Processes, p.Waiting)
+			d.tellf(durability.OK, "queue "+name, "%d handlers in %d pools; %d tasks wait", p.Handlers, p.Processes, p.Waiting)
 		case p.Waiting > 0:
-			d.tell(durability.Bad, "queue "+name, "%d tasks wait and no worker serves it; start one: waybill worker --queues %s=8", p.Waiting, name)
+			d.tellf(durability.Bad, "queue "+name, "%d tasks wait and no worker serves it; start one: waybill worker --queues %s=8", p.Waiting, name)
 		default:
-			d.tell(durability.Warn, "queue "+name, "no worker serves it; start one: waybill worker --queues %s=8", name)
+			d.tellf(durability.Warn, "queue "+name, "no worker serves it; start one: waybill worker --queues %s=8", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(pools)) {
 		if p := pools[name]; !slices.Contains(known, name) && cmp.Or(p.Waiting, p.Processes) > 0 {
-			d.tell(durability.Warn, "queue "+name, "is unknown to this version; %d tasks wait there and %d pools of another version serve it", p.Waiting, p.Processes)
+			d.tellf(durability.Warn, "queue "+name, "is unknown to this version; %d tasks wait there and %d pools of another version serve it", p.Waiting, p.Processes)
 		}
 	}
 }

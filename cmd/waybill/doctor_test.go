@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
+
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/config/durability"
 )
@@ -79,6 +81,10 @@ func TestTheDoctorTellsAllProblemsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	queue := asynq.NewClientFromRedisClient(f.redis.Client(t))
+	if _, err := queue.EnqueueContext(t.Context(), asynq.NewTask("future.task", nil), asynq.Queue("future")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.RemoveAll(filepath.Join(f.dir, "own")); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +97,8 @@ func TestTheDoctorTellsAllProblemsAtOnce(t *testing.T) {
 	}
 	wantLevels(t, got, map[string]durability.Level{
 		"configuration": bad, "secret platform.apiKey": bad, "our bucket": bad, "redis eviction": bad, "redis append-only file": bad,
-		"connector acme-lake": bad, "connector acme-two": bad, "queue export": bad, "redis clock": durability.OK,
+		"connector acme-lake": bad, "connector acme-two": bad, "queue export": bad,
+		"queue future": durability.Warn, "redis clock": durability.OK,
 	}, text)
 	for _, want := range []string{"WAYBILL_LOG_LEVEL: log.level", "set maxmemory-policy noeviction", "set appendonly yes", "no-such-bucket", "waybill worker --queues export=8", "2 tasks wait"} {
 		if !strings.Contains(text, want) {

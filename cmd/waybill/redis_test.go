@@ -171,6 +171,7 @@ func TestADeliveryThroughACluster(t *testing.T) {
 			t.Errorf("nothing needs %s", name)
 		}
 	}
+	f.ok(t, "doctor")
 	for _, master := range cluster.Masters {
 		if n := master.Client(t).DBSize(t.Context()).Val(); n == 0 {
 			t.Errorf("%s has no key", master.Addr)
@@ -227,4 +228,32 @@ func TestADeliveryOverTLS(t *testing.T) {
 	if _, stderr, err := stranger.cli(t, "delivery", "list"); err == nil || !strings.Contains(stderr, "certificate") {
 		t.Errorf("a server with another name was believed: %v %s", err, stderr)
 	}
+}
+
+func TestAFleetGoesOnWhenRedisHasMemoryAgain(t *testing.T) {
+	f := newFleet(t)
+	f.ok(t, "connector", "apply", "-f", f.write(t, "lake.yaml", f.connector("acme-lake", bucketName, "env:CUSTOMER_SECRET")))
+	f.start(t, "scheduler")
+	args := f.contributions(t, 3)
+	f.ok(t, append([]string{"run", "submit"}, args[:2]...)...)
+	f.await(t, waybill.StateQueued, 1, time.Minute)
+
+	admin := f.redis.Client(t)
+	limit := func(bytes string) {
+		if err := admin.ConfigSet(t.Context(), "maxmemory", bytes).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("1")
+	_, stderr, err := f.cli(t, append([]string{"run", "submit"}, args[2:4]...)...)
+	if err == nil || !strings.Contains(stderr, "raise maxmemory") {
+		t.Errorf("without memory a run is taken: %v %s", err, stderr)
+	}
+	f.start(t, "worker")
+	if list := f.deliveries(t); len(list) != 1 || list[0].State == waybill.StateComplete {
+		t.Errorf("without memory: %+v", list)
+	}
+	limit("0")
+	f.ok(t, append([]string{"run", "submit"}, args[2:]...)...)
+	f.await(t, waybill.StateComplete, 3, time.Minute)
 }

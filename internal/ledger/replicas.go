@@ -136,5 +136,5 @@ func runAndWait(ctx context.Context, c pipeliner, s *redis.Script, prefix string
 		n, err := confirmed.Int64()
 		return list, n, err
 	}
-	return nil, 0, errors.New("Redis does not know a script that it was just given")
+	return nil, 0, errors.New("a script that Redis was just given is not known to it")
 }

@@ -118,6 +118,12 @@ func TestHowManyReplicasConfirmIsSaidOrSeen(t *testing.T) {
 	_, err := ledger.New(alone.Client(t), nil, nil, ledger.Options{Replicas: 1}).Accept(t.Context(), run("job_2"))
 	wantUnavailable(t, err, "redis.not_replicated")
 
+	// Behind Sentinels one must confirm even where none was ever seen.
+	failover := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: testservers.SentinelMaster, SentinelAddrs: testservers.Sentinel(t, 0).Addrs()})
+	defer failover.Close()
+	_, err = ledger.New(failover, nil, nil, ledger.Options{}).Accept(t.Context(), run("job_1"))
+	wantUnavailable(t, err, "redis.not_replicated")
+
 	replica := testservers.RedisReplica(t, alone)
 	replica.Stop(t)
 	if _, err := ledger.New(alone.Client(t), nil, nil, ledger.Options{Replicas: ledger.NoReplicas}).Accept(t.Context(), run("job_3")); err != nil {

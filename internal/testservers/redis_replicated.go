@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,7 +131,7 @@ func Cluster(t testing.TB, replicas bool, args ...string) *ClusterServers {
 func (s *ClusterServers) Addrs() []string { return addrs(s.nodes()) }
 
 func (s *ClusterServers) nodes() []*RedisServer {
-	return append(s.Masters[:len(s.Masters):len(s.Masters)], s.Replicas...)
+	return slices.Concat(s.Masters, s.Replicas)
 }
 
 // follow makes the replicas replicas, which they can be as soon as they know their master.
@@ -168,10 +169,15 @@ func clusterNode(t testing.TB, args []string) *RedisServer {
 
 func clusterServes(ctx context.Context, c *redis.Client, nodes int) error {
 	info, err := c.ClusterInfo(ctx).Result()
-	if err == nil && !(strings.Contains(info, "cluster_state:ok\r\n") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r\n", nodes))) {
-		err = errors.New(info)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, want := range []string{"cluster_state:ok\r\n", fmt.Sprintf("cluster_known_nodes:%d\r\n", nodes)} {
+		if !strings.Contains(info, want) {
+			return errors.New(info)
+		}
+	}
+	return nil
 }
 
 func infoSays(ctx context.Context, c *redis.Client, section, want string) error {
