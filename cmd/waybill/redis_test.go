@@ -90,13 +90,15 @@ func inScripts(t *testing.T) map[string]bool {
 	return commands
 }
 
+// asUser gives the fleet its user's password, and lets it sweep often.
 func (f *fleet) asUser() *fleet {
-	f.env = append(f.env, "REDIS_PASSWORD="+redisPassword)
+	f.env = append(f.env, "REDIS_PASSWORD="+redisPassword, "WAYBILL_TIMES_SWEEP=100ms")
 	return f
 }
 
-// exercise has a fleet do all that it does: deliveries, one of them blocked,
-// mended and retried, one replaced, one whose worker dies; pages and lists.
+// exercise has a fleet do its work: connectors come and go, deliveries arrive,
+// some are blocked and go on when their cause is mended, sweeps and pages look
+// at all of it.
 func (f *fleet) exercise(t *testing.T) {
 	t.Helper()
 	f.ok(t, "connector", "apply", "-f", f.write(t, "lake.yaml", f.connector("acme-lake", bucketName, "env:CUSTOMER_SECRET")))
