@@ -133,6 +133,21 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// A producer is told when its run is not safe yet, and what to do.
+func TestClientSaysWhenNoReplicaHasTheRun(t *testing.T) {
+	rdb, _ := setup(t) // which has no replica
+	for range 2 {
+		_, err := tasks.NewClient(rdb, tasks.WithReplicas(1)).Submit(t.Context(), exampleRun())
+		f, ok := errors.AsType[*waybill.Failure](err)
+		if !ok || !errors.Is(err, waybill.ErrUnavailable) || !strings.HasPrefix(f.Action, "Hand the run in again") {
+			t.Errorf("error is %v", err)
+		}
+	}
+	if done, err := tasks.NewClient(rdb, tasks.WithReplicas(tasks.NoReplicas)).Submit(t.Context(), exampleRun()); err != nil || done.Outcome != "SAME" || done.Generation != 1 {
+		t.Errorf("%+v, %v", done, err)
+	}
+}
+
 func ExampleClient_Submit() {
 	server, err := miniredis.Run() // the fleet's Redis, in memory here
 	if err != nil {

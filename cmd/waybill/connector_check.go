@@ -34,8 +34,8 @@ func (p *program) connectorCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			check := &check{connector: c, path: cmp.Or(c.Storage.Path, storage.DefaultPath(f.Config.Brand)),
-				brand: f.Config.Brand, us: us, out: cmd.OutOrStdout(), now: time.Now, resolve: secrets.NewResolver().Resolve}
+			check := newCheck(f, c, cmd.OutOrStdout())
+			check.us = us
 			if policyOnly {
 				check.policies(cmd.Context())
 				return nil
@@ -63,7 +63,15 @@ type check struct {
 
 	steps, failed int
 	missing       []string // permissions
+	actions       []string // what to do about what failed, each once
+	warnings      []string
 	denied        bool
+}
+
+// newCheck is a check of a connector as the fleet would use it.
+func newCheck(f *fleet.Fleet, c connectors.Connector, out io.Writer) *check {
+	return &check{connector: c, path: cmp.Or(c.Storage.Path, storage.DefaultPath(f.Config.Brand)),
+		brand: f.Config.Brand, out: out, now: time.Now, resolve: secrets.NewResolver().Resolve}
 }
 
 func (c *check) run(ctx context.Context, open func(context.Context, connectors.Connector) (storage.Store, error)) error {
@@ -95,7 +103,11 @@ func (c *check) try(what, step string, do func() error) {
 		return
 	}
 	c.failed++
-	fmt.Fprintf(c.out, "failed  %s: %s\n", what, action(err))
+	mend := action(err)
+	fmt.Fprintf(c.out, "failed  %s: %s\n", what, mend)
+	if !slices.Contains(c.actions, mend) {
+		c.actions = append(c.actions, mend)
+	}
 	f, ok := errors.AsType[*waybill.Failure](err)
 	if !ok || !slices.Contains(refusals, f.Code) {
 		return
@@ -184,9 +196,12 @@ func (c *check) sas(ctx context.Context) {
 	}
 	for _, finding := range policies.CheckSAS(token.Reveal(), c.now()) {
 		fmt.Fprintf(c.out, "%-7s %s\n", finding.Severity, finding.Text)
-		if finding.Severity == policies.Failing {
-			c.steps, c.failed, c.denied = c.steps+1, c.failed+1, true
+		if finding.Severity != policies.Failing {
+			c.warnings = append(c.warnings, finding.Text)
+			continue
 		}
+		c.steps, c.failed, c.denied = c.steps+1, c.failed+1, true
+		c.actions = append(c.actions, finding.Text)
 	}
 }
 

@@ -55,14 +55,26 @@ const (
 // newFleet starts the servers. What may be reached besides S3 is given as http://host:port.
 func newFleet(t *testing.T, reachable ...string) *fleet {
 	t.Helper()
-	f := &fleet{dir: t.TempDir(), s3: testservers.S3(t),
-		redis: testservers.Redis(t, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")}
+	redis := testservers.Redis(t, safe...)
+	f := newFleetOn(t, fmt.Sprintf("{url: \"redis://%s/0\"}", redis.Addr), reachable...)
+	f.redis = redis
+	return f
+}
+
+// safe makes a Redis that a fleet starts on.
+var safe = []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"}
+
+// newFleetOn starts the servers but for Redis, which the configuration's
+// section redis names.
+func newFleetOn(t *testing.T, redis string, reachable ...string) *fleet {
+	t.Helper()
+	f := &fleet{dir: t.TempDir(), s3: testservers.S3(t)}
 	f.s3.Bucket(t, bucketName)
 	runs, err := filepath.Abs("../sandbox/testdata/runs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.write(t, "waybill.yaml", fmt.Sprintf("redis: {url: \"redis://%s/0\"}\nbucket: {url: \"file://%s/own\"}\nsources: {fileRoot: %q}\nnetwork: {allow: [%s]}\nlog: {format: text}\n", f.redis.Addr, f.dir, runs, quoted(append(reachable, f.s3.Endpoint))))
+	f.write(t, "waybill.yaml", fmt.Sprintf("redis: %s\nbucket: {url: \"file://%s/own\"}\nsources: {fileRoot: %q}\nnetwork: {allow: [%s]}\nlog: {format: text}\n", redis, f.dir, runs, quoted(append(reachable, f.s3.Endpoint))))
 	if err := os.Mkdir(filepath.Join(f.dir, "own"), 0o755); err != nil {
 		t.Fatal(err)
 	}

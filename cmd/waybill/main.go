@@ -60,12 +60,13 @@ func root(force context.Context) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.PersistentFlags().StringVar(&p.configFile, "config", os.Getenv("WAYBILL_CONFIG"), "the fleet's configuration (default: waybill.yaml, if there is one)")
-	cmd.AddCommand(p.worker(), p.scheduler(), p.run(), p.connector(), p.delivery(), p.convert(), p.health())
+	cmd.AddCommand(p.worker(), p.scheduler(), p.run(), p.connector(), p.delivery(), p.convert(), p.doctor(), p.health())
 	return cmd
 }
 
-// open connects to the fleet.
-func (p *program) open(cmd *cobra.Command, poolSize int, needs ...config.Need) (*fleet.Fleet, error) {
+// load reads the configuration, and makes the log that it wants. With an error
+// that is [waybill.Problems], it returns what it could read.
+func (p *program) load(needs ...config.Need) (config.Config, *slog.Logger, error) {
 	file := p.configFile
 	if file == "" {
 		if _, err := os.Stat("waybill.yaml"); err == nil {
@@ -74,9 +75,15 @@ func (p *program) open(cmd *cobra.Command, poolSize int, needs ...config.Need) (
 	}
 	cfg, err := config.Load(file, os.LookupEnv, needs...)
 	if err != nil {
-		return nil, err
+		return cfg, slog.Default(), err
 	}
 	log, err := monitoring.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+	return cfg, log, err
+}
+
+// open connects to the fleet.
+func (p *program) open(cmd *cobra.Command, poolSize int, needs ...config.Need) (*fleet.Fleet, error) {
+	cfg, log, err := p.load(needs...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +91,13 @@ func (p *program) open(cmd *cobra.Command, poolSize int, needs ...config.Need) (
 	return fleet.Open(cmd.Context(), cfg, log, poolSize)
 }
 
+// poolSize is enough connections to Redis for a short command.
+const poolSize = 8
+
 // with runs a short command on the fleet.
 func (p *program) with(run func(cmd *cobra.Command, f *fleet.Fleet, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) (err error) {
-		f, err := p.open(cmd, 8)
+		f, err := p.open(cmd, poolSize)
 		if err != nil {
 			return err
 		}

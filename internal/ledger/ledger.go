@@ -31,6 +31,7 @@ type Options struct {
 	MaxCrashes  int           // attempts that may end without a word before the delivery fails; default 10
 	MaxThrottle time.Duration // a delivery that is throttled longer fails; default 24 h
 	MaxFailures int           // deliveries in a row failed by their destination, then the connector is paused; default 5
+	Replicas    int           // that confirm an accepted run, NoReplicas for none; default 1 where Redis is a Cluster, is behind Sentinels or has a replica, else none
 	Log         *slog.Logger
 }
 
@@ -56,6 +57,8 @@ type Ledger struct {
 	bucket storage.Store
 	queue  Queue
 	opts   Options
+
+	replication replication
 }
 
 // New returns a ledger. The queue may be nil in a process that only reads.
@@ -113,7 +116,7 @@ type reply []any
 func (l *Ledger) run(ctx context.Context, s *redis.Script, prefix string, args ...any) (reply, error) {
 	v, err := s.Run(ctx, l.rdb, []string{prefix}, args...).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("ledger: %w", err)
+		return nil, classify(err)
 	}
 	if list, ok := v.([]any); ok {
 		return list, nil

@@ -48,6 +48,7 @@ func rows() []row {
 		{"internal/connectors", "/internal/config", yes}, {"internal/connectors", "/internal/secrets", yes}, {"internal/connectors", redis, yes}, {"internal/connectors", "/storage", no},
 		{"internal/source", "/storage", yes}, {"internal/source", "/internal/netguard", yes}, {"internal/source", "/internal/ledger", no}, {"internal/source", redis, no},
 		{"internal/fakes", "/warehouses/delta", yes}, {"internal/fakes", "/handlers", no},
+		{"internal/config/durability", "/internal/config", yes}, {"internal/config/durability", redis, yes}, {"internal/config/durability", "/internal/ledger", no},
 		{"internal/config", "", yes}, {"internal/config", redis, yes}, {"internal/config", "/internal/secrets", yes}, {"internal/config", "/storage", no}, {"internal/secrets", aws, yes}, {"internal/notify", aws, no},
 
 		{"monitoring", "", yes}, {"monitoring", asynq, yes}, {"monitoring", asynqmon, yes}, {"monitoring", prom, yes}, {"monitoring", redis, yes},
