@@ -7,14 +7,16 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/storage"
 )
 
 // Client is how a producer written in Go hands in finished runs.
 type Client struct{ ledger *ledger.Ledger }
 
-// NewClient returns a client on the fleet's Redis.
-func NewClient(rdb redis.UniversalClient) *Client {
-	return &Client{ledger: ledger.New(rdb, nil, nil, ledger.Options{})}
+// NewClient returns a client on the fleet's Redis and its own bucket, where a
+// schema that was not seen before gets its version.
+func NewClient(rdb redis.UniversalClient, bucket storage.Store) *Client {
+	return &Client{ledger: ledger.New(rdb, bucket, nil, ledger.Options{})}
 }
 
 // Submission is the answer to a run that was taken in.

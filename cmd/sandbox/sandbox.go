@@ -112,7 +112,7 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 	if err := os.MkdirAll(bucket, 0o755); err != nil {
 		return nil, fmt.Errorf("make bucket: %w", err)
 	}
-	client := tasks.NewClient(s.Redis)
+	client := s.Client()
 	ids := map[string]string{} // team → connector
 	var deliveries []string
 	for _, run := range runs {

@@ -39,6 +39,7 @@ type Fleet struct {
 	Registry   *monitoring.Registry
 	Log        *slog.Logger
 
+	bucket  storage.Store // our own
 	secrets *secrets.Resolver
 	guard   *netguard.Guard
 	metrics *monitoring.Metrics
@@ -71,11 +72,10 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int
 	if f.Redis, err = cfg.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
 		return nil, err
 	}
-	bucket, err := f.open(ctx, ours(cfg.Bucket.URL, cfg.Bucket.S3))
-	if err != nil {
+	if f.bucket, err = f.open(ctx, ours(cfg.Bucket.URL, cfg.Bucket.S3)); err != nil {
 		return nil, errors.Join(fmt.Errorf("our own bucket: %w", err), f.Redis.Close())
 	}
-	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{Lease: cfg.Times.Lease, Log: log})
+	f.Ledger = ledger.New(f.Redis, f.bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{Lease: cfg.Times.Lease, Log: log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
 	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
 	return f, nil
@@ -113,6 +113,9 @@ func metricTasks() []monitoring.Task {
 	}
 	return list
 }
+
+// Client returns the client of a producer.
+func (f *Fleet) Client() *tasks.Client { return tasks.NewClient(f.Redis, f.bucket) }
 
 // Worker returns a worker over the given queues.
 func (f *Fleet) Worker(queues map[string]int) (*worker.Worker, error) {
