@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -42,6 +43,7 @@ type Config struct {
 	Inspector   Inspector // default: asynq on Redis
 	Redis       redis.UniversalClient
 	Sweep       time.Duration // between sweeps; default 5 s
+	Retention   time.Duration // after which what is settled leaves the ledger; default 30 days
 	Log         *slog.Logger
 }
 
@@ -50,12 +52,15 @@ type Scheduler struct {
 	cfg Config
 }
 
-// refillEvery counts sweeps between two refills of every connector.
-const refillEvery = 12
+const (
+	refillEvery = 12          // sweeps between two refills of every connector
+	trimEvery   = time.Minute // between two looks for what is to leave the ledger
+)
 
 // New returns a scheduler.
 func New(cfg Config) *Scheduler {
 	cfg.Sweep = cmp.Or(cfg.Sweep, 5*time.Second)
+	cfg.Retention = cmp.Or(cfg.Retention, 30*24*time.Hour)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Inspector == nil {
 		cfg.Inspector = asynq.NewInspectorFromRedisClient(cfg.Redis)
@@ -66,6 +71,9 @@ func New(cfg Config) *Scheduler {
 // Run works until ctx ends: it plans runs as soon as they are accepted, and
 // sweeps for what was missed.
 func (s *Scheduler) Run(ctx context.Context) error {
+	var trimming sync.WaitGroup
+	defer trimming.Wait()
+	trimming.Go(func() { s.trim(ctx) })
 	wakes := s.cfg.Ledger.Wakes(ctx)
 	tick := time.NewTicker(s.cfg.Sweep)
 	defer tick.Stop()
@@ -81,6 +89,25 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		s.try(ctx, "sweep", s.Reconcile(ctx))
 		if n++; n%refillEvery == 0 {
 			s.try(ctx, "refill", s.refill(ctx))
+		}
+	}
+}
+
+// trim moves what is older than the retention from the ledger to our bucket,
+// until ctx ends. It goes on beside the planning, which must not wait for it.
+func (s *Scheduler) trim(ctx context.Context) {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		n, err := s.cfg.Ledger.Trim(ctx, s.cfg.Retention)
+		s.try(ctx, "trim the ledger", err)
+		if n > 0 {
+			s.cfg.Log.InfoContext(ctx, "deliveries left the ledger for our bucket's history", "deliveries", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

@@ -56,6 +56,8 @@ func mustRead(name string) string {
 	return string(text)
 }
 
+const documentKinds = "wb:{docs}:kinds" // SET
+
 func (k documents) revisions() string           { return "wb:{docs}:" + k.kind + ":revision" }    // HASH id → revision
 func (k documents) groups() string              { return "wb:{docs}:" + k.kind + ":group" }       // HASH id → group
 func (k documents) members(group string) string { return "wb:{docs}:" + k.kind + ":of:" + group } // HASH id → document
@@ -98,8 +100,8 @@ func (k documents) keep(ctx context.Context, id string, d document) error {
 	if err != nil {
 		return err
 	}
-	keys := []string{k.revisions(), k.groups(), k.members(d.Group)}
-	if err := keepScript.Run(ctx, k.ledger.rdb, keys, id, d.Revision, d.Group, text).Err(); err != nil {
+	keys := []string{k.revisions(), k.groups(), k.members(d.Group), documentKinds}
+	if err := keepScript.Run(ctx, k.ledger.rdb, keys, id, d.Revision, d.Group, text, k.kind).Err(); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	return nil

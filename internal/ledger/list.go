@@ -35,7 +35,7 @@ type Page struct {
 // the filter's other fields.
 func (l *Ledger) List(ctx context.Context, f Filter) (Page, error) {
 	f.Limit = cmp.Or(f.Limit, 100)
-	at := position{created: 1<<62 - 1}
+	at := newest
 	if !f.Until.IsZero() {
 		at = position{created: f.Until.UnixMilli()}
 	}

@@ -19,6 +19,9 @@ type position struct {
 	id      string
 }
 
+// newest is before every delivery.
+var newest = position{created: 1<<62 - 1}
+
 func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(q.created, p.created), cmp.Compare(q.id, p.id))
 }
@@ -94,12 +97,12 @@ func (m *merge) first() (first *indexReader) {
 
 // read reads a piece of every index of which nothing is ahead.
 func (m *merge) read(ctx context.Context, piece int64) error {
-	newest, oldest := strconv.FormatInt(m.from.created, 10), strconv.FormatInt(max(m.since.UnixMilli(), 0), 10)
+	upper, lower := strconv.FormatInt(m.from.created, 10), strconv.FormatInt(max(m.since.UnixMilli(), 0), 10)
 	cmds := map[*indexReader]*redis.ZSliceCmd{}
 	_, err := m.ledger.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, r := range m.indexes {
 			if len(r.ahead) == 0 && !r.ended {
-				cmds[r] = p.ZRevRangeByScoreWithScores(ctx, r.key, &redis.ZRangeBy{Max: newest, Min: oldest, Offset: r.read, Count: piece})
+				cmds[r] = p.ZRevRangeByScoreWithScores(ctx, r.key, &redis.ZRangeBy{Max: upper, Min: lower, Offset: r.read, Count: piece})
 			}
 		}
 		return nil

@@ -18,6 +18,7 @@ import (
 var (
 	restoreScript    = script("restore")
 	restoreRunScript = script("restore_run")
+	horizonScript    = script("horizon")
 )
 
 // traces are what our bucket has of one run.

@@ -35,6 +35,7 @@ func (l *Ledger) claimVersion(ctx context.Context, run waybill.Run, last int) er
 		key, v := schemaKey(run.TeamID, run.WorkflowID, n), wanted
 		err := l.putJSON(ctx, key, v, storage.PutOptions{IfAbsent: true})
 		if errors.Is(err, storage.ErrPrecondition) {
+			v = schemaVersion{} // not into the run's own fields
 			_, err = l.getJSON(ctx, key, &v)
 		}
 		if err != nil {

@@ -140,6 +140,7 @@ func (l *Ledger) nextBatch(ctx context.Context, slot int, before time.Time) (bat
 			if err != nil {
 				return batch{}, err
 			}
+			had := len(found)
 			for i, v := range values {
 				d := decodeDelivery(ids[i], v)
 				if d.ID == "" || !d.UpdatedAt.Before(before) || len(found) == trimBatch {
@@ -149,6 +150,9 @@ func (l *Ledger) nextBatch(ctx context.Context, slot int, before time.Time) (bat
 					day = ended
 					found = append(found, trimmed{d.ID, d.UpdatedAt.UnixMilli()})
 				}
+			}
+			if had > 0 && had == len(found) {
+				break // the next day has begun
 			}
 		}
 	}

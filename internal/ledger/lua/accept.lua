@@ -21,7 +21,7 @@ if old[1] and ARGV[4] ~= '1' then return { 'CONFLICT', old[2], old[3], old[4] } 
 
 if not old[1] and ARGV[8] ~= '1' then
   -- What finished before this Redis knew of anything may have been handed in to one that was lost.
-  redis.call('SETNX', P .. 'horizon', NOW + 600000) -- finish times are of other clocks
+  if redis.call('EXISTS', P .. 'horizon') == 0 then look_up_before_now() end
   if tonumber(ARGV[7]) <= num(redis.call('GET', P .. 'horizon')) then return { 'LOOK' } end
 end
 

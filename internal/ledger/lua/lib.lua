@@ -121,6 +121,12 @@ local function holds(id, fence)
   return d[1] == 'running' and d[2] == fence
 end
 
+-- has a run that is not here looked up in our bucket, if it finished before now.
+local function look_up_before_now()
+  local horizon = NOW + 600000 -- finish times are of other clocks, which may be ahead
+  if horizon > num(redis.call('GET', P .. 'horizon')) then redis.call('SET', P .. 'horizon', horizon) end
+end
+
 -- drops a run that has no delivery left, but for those that come with it when
 -- it is planned.
 local function forget_run(run, change, finished)
