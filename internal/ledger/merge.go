@@ -51,6 +51,7 @@ type merge struct {
 type indexReader struct {
 	key   string
 	read  int64 // positions, from the beginning
+	piece int64 // that are read next: twice as many each time
 	ahead []position
 	ended bool // there are no more than were read
 }
@@ -60,12 +61,12 @@ type indexReader struct {
 func (l *Ledger) heads(ctx context.Context, keys []string, from position, since time.Time, n int) ([]position, error) {
 	m := &merge{ledger: l, from: from, since: since}
 	for _, key := range keys {
-		m.indexes = append(m.indexes, &indexReader{key: key})
+		m.indexes = append(m.indexes, &indexReader{key: key, piece: int64(2*n/len(keys) + 8)})
 	}
 	var out []position
 	last := from
-	for piece := int64(2*n/max(len(keys), 1) + 2); len(out) < n && len(m.indexes) > 0; piece *= 2 {
-		if err := m.read(ctx, piece); err != nil {
+	for len(out) < n && len(m.indexes) > 0 {
+		if err := m.read(ctx); err != nil {
 			return out, err
 		}
 		for first := m.first(); first != nil && len(out) < n; first = m.first() {
@@ -96,13 +97,13 @@ func (m *merge) first() (first *indexReader) {
 }
 
 // read reads a piece of every index of which nothing is ahead.
-func (m *merge) read(ctx context.Context, piece int64) error {
+func (m *merge) read(ctx context.Context) error {
 	upper, lower := strconv.FormatInt(m.from.created, 10), strconv.FormatInt(max(m.since.UnixMilli(), 0), 10)
 	cmds := map[*indexReader]*redis.ZSliceCmd{}
 	_, err := m.ledger.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, r := range m.indexes {
 			if len(r.ahead) == 0 && !r.ended {
-				cmds[r] = p.ZRevRangeByScoreWithScores(ctx, r.key, &redis.ZRangeBy{Max: upper, Min: lower, Offset: r.read, Count: piece})
+				cmds[r] = p.ZRevRangeByScoreWithScores(ctx, r.key, &redis.ZRangeBy{Max: upper, Min: lower, Offset: r.read, Count: r.piece})
 			}
 		}
 		return nil
@@ -112,7 +113,8 @@ func (m *merge) read(ctx context.Context, piece int64) error {
 	}
 	for r, c := range cmds {
 		r.read += int64(len(c.Val()))
-		r.ended = int64(len(c.Val())) < piece
+		r.ended = int64(len(c.Val())) < r.piece
+		r.piece *= 2
 		for _, z := range c.Val() {
 			r.ahead = append(r.ahead, position{int64(z.Score), fmt.Sprint(z.Member)})
 		}

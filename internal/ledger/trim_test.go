@@ -108,7 +108,7 @@ func (b bundle) history(t *testing.T) (lines []ledger.Record) {
 
 func TestWhatIsOldLeavesTheLedgerForOurBucket(t *testing.T) {
 	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
-		const runs = 250 // more than one batch
+		const runs = 120 // more than one batch
 		for i := range runs {
 			b.hand(t, run(fmt.Sprintf("job_%03d", i)), "lake")
 		}
@@ -220,7 +220,7 @@ func TestATrimmingThatIsCutOffIsRepeated(t *testing.T) {
 
 func TestSchedulersTrimTogether(t *testing.T) {
 	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
-		const runs = 230
+		const runs = 110
 		for i := range runs {
 			b.hand(t, run(fmt.Sprintf("job_%03d", i)), "lake")
 		}
