@@ -28,7 +28,7 @@ func (p *program) ledgerExport() *cobra.Command {
 		Short: "Write the whole ledger as JSON lines: connectors, schema versions, runs, deliveries with their history",
 		Args:  cobra.NoArgs,
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, _ []string) (err error) {
-			var w io.Writer = cmd.OutOrStdout()
+			w := cmd.OutOrStdout()
 			if out != "" {
 				file, failed := os.Create(out)
 				if failed != nil {

@@ -36,9 +36,10 @@ type mirrored struct {
 	Doc      json.RawMessage
 }
 
-// wantMirrored holds our bucket's word on a connector against Redis's.
-func (b bundle) wantMirrored(t *testing.T, id string) mirrored {
+// wantMirrored holds our bucket's word on the connector lake against Redis's.
+func (b bundle) wantMirrored(t *testing.T) mirrored {
 	t.Helper()
+	const id = "lake"
 	var m mirrored
 	if err := json.Unmarshal([]byte(b.bucket.text(t, "documents/connectors/"+id+".json")), &m); err != nil {
 		t.Fatal(err)
@@ -70,7 +71,7 @@ func TestPeopleWhoApplyAtOnceLeaveBucketAndRedisAgreeing(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if m := b.wantMirrored(t, "lake"); m.Revision != people*times || m.Group != "team-a" {
+		if m := b.wantMirrored(t); m.Revision != people*times || m.Group != "team-a" {
 			t.Errorf("%+v, want revision %d", m, people*times)
 		}
 	})
@@ -106,7 +107,7 @@ func TestAWriterThatWasHeldUpDoesNotUndoWhatCameAfter(t *testing.T) {
 		if err := <-done; err != nil && !errors.Is(err, waybill.ErrChanged) {
 			t.Error(err)
 		}
-		if m := b.wantMirrored(t, "lake"); m.Revision != 4 {
+		if m := b.wantMirrored(t); m.Revision != 4 {
 			t.Errorf("%+v, want revision 4", m)
 		}
 	})
@@ -118,7 +119,7 @@ func TestWhoStopsBetweenBucketAndRedisIsFinishedByTheNext(t *testing.T) {
 			t.Fatal(err)
 		}
 		first, _ := b.Connector(t.Context(), "lake")
-		revision := b.wantMirrored(t, "lake").Revision
+		revision := b.wantMirrored(t).Revision
 		// As if the process had ended after its write to the bucket.
 		if err := b.put(t, "lake", "team-a", `{"v":2}`); err != nil {
 			t.Fatal(err)
@@ -152,7 +153,7 @@ func TestIDsStayUsedThoughRedisIsLost(t *testing.T) {
 		if err := b.put(t, "lake", "team-a", `{"v":2}`); err != nil {
 			t.Error(err)
 		}
-		if m := b.wantMirrored(t, "lake"); m.Revision != 2 {
+		if m := b.wantMirrored(t); m.Revision != 2 {
 			t.Errorf("%+v", m)
 		}
 	})
@@ -164,7 +165,7 @@ func TestABucketThatLostADocumentGetsItWithTheNextChange(t *testing.T) {
 			b.bucket.Delete(t.Context(), "documents/connectors/lake.json"), b.put(t, "lake", "team-a", `{"v":3}`)); err != nil {
 			t.Fatal(err)
 		}
-		if m := b.wantMirrored(t, "lake"); m.Revision != 3 {
+		if m := b.wantMirrored(t); m.Revision != 3 {
 			t.Errorf("%+v", m)
 		}
 	})

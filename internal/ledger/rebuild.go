@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"path"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -132,8 +131,8 @@ func (b *rebuild) documents(ctx context.Context) error {
 func (b *rebuild) schemas(ctx context.Context) error {
 	return b.each(ctx, schemasPrefix, func(ctx context.Context, key string) error {
 		part := strings.Split(strings.TrimSuffix(strings.TrimPrefix(key, schemasPrefix), ".json"), "/")
-		n, err := strconv.Atoi(part[len(part)-1])
-		if len(part) != 3 || err != nil {
+		n := atoi(part[len(part)-1])
+		if len(part) != 3 || n == 0 {
 			return nil // not ours
 		}
 		var v schemaVersion

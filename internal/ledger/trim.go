@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -122,45 +123,51 @@ func (l *Ledger) openBatch(ctx context.Context, slot int, before time.Time) (b b
 }
 
 // nextBatch finds deliveries that were settled before then, all on one day.
-func (l *Ledger) nextBatch(ctx context.Context, slot int, before time.Time) (batch, error) {
+func (l *Ledger) nextBatch(ctx context.Context, slot int, before time.Time) (b batch, err error) {
 	var day string
-	var found []trimmed
 	for _, state := range settled {
-		for offset := int64(0); len(found) < trimBatch; offset += trimBatch {
-			// Created before it was settled, it is among these.
+		for offset := int64(0); len(b.Deliveries) < trimBatch; offset += trimBatch {
+			// What was settled before then was created before then.
 			ids, err := l.rdb.ZRangeByScore(ctx, prefix(slot)+"ix:s:"+string(state), &redis.ZRangeBy{
 				Min: "-inf", Max: strconv.FormatInt(before.UnixMilli(), 10), Offset: offset, Count: trimBatch}).Result()
 			if err != nil {
-				return batch{}, fmt.Errorf("ledger: %w", err)
+				return b, fmt.Errorf("ledger: %w", err)
 			}
-			if len(ids) == 0 {
+			had := len(b.Deliveries)
+			if err := l.gather(ctx, &b, &day, ids, before); err != nil {
+				return b, err
+			}
+			if len(ids) == 0 || had > 0 && had == len(b.Deliveries) { // the next day has begun
 				break
-			}
-			values, err := l.fields(ctx, ids, func(int) []string { return deliveryFields })
-			if err != nil {
-				return batch{}, err
-			}
-			had := len(found)
-			for i, v := range values {
-				d := decodeDelivery(ids[i], v)
-				if d.ID == "" || !d.UpdatedAt.Before(before) || len(found) == trimBatch {
-					continue
-				}
-				if ended := historyDay(d); day == "" || day == ended {
-					day = ended
-					found = append(found, trimmed{d.ID, d.UpdatedAt.UnixMilli()})
-				}
-			}
-			if had > 0 && had == len(found) {
-				break // the next day has begun
 			}
 		}
 	}
 	sum := sha256.New()
-	for _, d := range found {
+	for _, d := range b.Deliveries {
 		fmt.Fprintln(sum, d.ID, d.Updated)
 	}
-	return batch{Key: fmt.Sprintf("%s%s/s%02d-%x.jsonl", historyPrefix, day, slot, sum.Sum(nil)[:10]), Deliveries: found}, nil
+	b.Key = fmt.Sprintf("%s%s/s%02d-%x.jsonl", historyPrefix, day, slot, sum.Sum(nil)[:10])
+	return b, nil
+}
+
+// gather adds those deliveries to a batch that were settled before then, on
+// the batch's day; the first of all decides which that is.
+func (l *Ledger) gather(ctx context.Context, b *batch, day *string, ids []string, before time.Time) error {
+	values, err := l.fields(ctx, ids, func(int) []string { return deliveryFields })
+	if err != nil {
+		return err
+	}
+	for i, v := range values {
+		d := decodeDelivery(ids[i], v)
+		if d.ID == "" || !d.UpdatedAt.Before(before) || len(b.Deliveries) == trimBatch {
+			continue
+		}
+		*day = cmp.Or(*day, historyDay(d))
+		if *day == historyDay(d) {
+			b.Deliveries = append(b.Deliveries, trimmed{d.ID, d.UpdatedAt.UnixMilli()})
+		}
+	}
+	return nil
 }
 
 // historyDay is the folder of a settled delivery: the day it ended.
