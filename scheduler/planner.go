@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/tasks"
 )
 
-// planBatch bounds how many runs of one slot are planned in a round.
-const planBatch = 100
+const (
+	planBatch   = 100 // runs of one slot that are planned in a round
+	mirrorsOnce = 16  // runs that are written to our bucket at a time
+)
 
 // PlanAll plans every accepted run that has no deliveries yet.
 func (s *Scheduler) PlanAll(ctx context.Context) error {
@@ -20,10 +25,24 @@ func (s *Scheduler) PlanAll(ctx context.Context) error {
 		if err != nil || len(runs) == 0 {
 			return err
 		}
-		var errs []error
-		for _, key := range runs {
-			if err := s.plan(ctx, key); err != nil {
-				errs = append(errs, fmt.Errorf("run %s: %w", key, err))
+		// Our bucket is slow, so many runs are prepared at a time; they are
+		// planned one after the other, in the order they were accepted.
+		plans, errs := make([]plan, len(runs)), make([]error, len(runs))
+		var g errgroup.Group
+		g.SetLimit(mirrorsOnce)
+		for i, key := range runs {
+			g.Go(func() error {
+				plans[i], errs[i] = s.prepare(ctx, key)
+				return nil
+			})
+		}
+		_ = g.Wait() // the errors stand in errs
+		for i, key := range runs {
+			if errs[i] == nil {
+				errs[i] = s.cfg.Ledger.Plan(ctx, plans[i].accepted, plans[i].deliveries)
+			}
+			if errs[i] != nil {
+				errs[i] = fmt.Errorf("run %s: %w", key, errs[i])
 			}
 		}
 		if err := errors.Join(errs...); err != nil {
@@ -32,31 +51,44 @@ func (s *Scheduler) PlanAll(ctx context.Context) error {
 	}
 }
 
-// plan writes one delivery of a run for each connector of its own team that
-// wants it.
-func (s *Scheduler) plan(ctx context.Context, key waybill.RunKey) error {
-	accepted, err := s.cfg.Ledger.Run(ctx, key)
-	if err != nil {
-		return err
+// plan is what a run becomes.
+type plan struct {
+	accepted   ledger.Accepted
+	deliveries []ledger.Planned
+}
+
+// prepare finds the connectors of a run's own team that want it, and has our
+// bucket know of them before the run is planned.
+func (s *Scheduler) prepare(ctx context.Context, key waybill.RunKey) (p plan, err error) {
+	if p.accepted, err = s.cfg.Ledger.Run(ctx, key); err != nil {
+		return p, err
 	}
 	subscribers, err := s.cfg.Subscribers(ctx, key.TeamID)
 	if err != nil {
-		return err
+		return p, err
 	}
-	var planned []ledger.Planned
+	var wanted []string
 	for _, c := range subscribers {
-		if c.Team != key.TeamID || !c.Wants(key.WorkflowID) {
+		if c.Team == key.TeamID && c.Wants(key.WorkflowID) {
+			wanted = append(wanted, c.ID)
+		}
+	}
+	if wanted, err = s.cfg.Ledger.MirrorRun(ctx, p.accepted, wanted); err != nil {
+		return p, err
+	}
+	for _, c := range subscribers {
+		if c.Team != key.TeamID || !slices.Contains(wanted, c.ID) {
 			continue
 		}
 		first, ok := tasks.Starting(c.Kind)
 		if !ok {
-			return fmt.Errorf("connector %s: no task of this version delivers to kind %q", c.ID, c.Kind)
+			return p, fmt.Errorf("connector %s: no task of this version delivers to kind %q", c.ID, c.Kind)
 		}
-		planned = append(planned, ledger.Planned{Task: first.Name, Queue: first.Queue, Connector: c.forLedger(first)})
+		p.deliveries = append(p.deliveries, ledger.Planned{Task: first.Name, Queue: first.Queue, Connector: c.forLedger(first)})
 	}
 	s.cfg.Log.InfoContext(ctx, "run planned", "team", key.TeamID, "workflow", key.WorkflowID, "job", key.JobID,
-		"generation", accepted.Generation, "schemaVersion", accepted.SchemaVersion, "deliveries", len(planned))
-	return s.cfg.Ledger.Plan(ctx, accepted, planned)
+		"generation", p.accepted.Generation, "schemaVersion", p.accepted.SchemaVersion, "deliveries", len(p.deliveries))
+	return p, nil
 }
 
 // describe tells the ledger what connectors are: a changed limit takes effect

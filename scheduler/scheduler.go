@@ -46,6 +46,7 @@ type Config struct {
 	Sweep       time.Duration // between sweeps; default 5 s
 	Entries     Entries       // what is due at regular times; nil: nothing
 	Ticks       time.Duration // between looks at what is due; default 1 s
+	Retention   time.Duration // after which what is settled leaves the ledger; default 30 days
 	Log         *slog.Logger
 }
 
@@ -55,13 +56,16 @@ type Scheduler struct {
 	ticker *asynq.Client // of tasks that are due at regular times
 }
 
-// describeEvery counts sweeps between two descriptions of every connector.
-const describeEvery = 12
+const (
+	describeEvery = 12          // sweeps between two descriptions of every connector
+	trimEvery     = time.Minute // between two looks for what is to leave the ledger
+)
 
 // New returns a scheduler.
 func New(cfg Config) *Scheduler {
 	cfg.Sweep = cmp.Or(cfg.Sweep, 5*time.Second)
 	cfg.Ticks = cmp.Or(cfg.Ticks, time.Second)
+	cfg.Retention = cmp.Or(cfg.Retention, 30*24*time.Hour)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Inspector == nil {
 		cfg.Inspector = asynq.NewInspectorFromRedisClient(cfg.Redis)
@@ -78,6 +82,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	loops.Go(func() { s.every(ctx, s.cfg.Sweep, nil, "sweep", s.Sweep) })
 	loops.Go(func() { s.every(ctx, s.cfg.Sweep*describeEvery, nil, "describe connectors", s.describe) })
 	loops.Go(func() { s.every(ctx, s.cfg.Ticks, nil, "enqueue what is due", s.Tick) })
+	loops.Go(func() { s.every(ctx, trimEvery, nil, "trim the ledger", s.trim) })
 	loops.Wait()
 	return nil
 }
@@ -98,4 +103,13 @@ func (s *Scheduler) every(ctx context.Context, interval time.Duration, wakes <-c
 		case <-tick.C:
 		}
 	}
+}
+
+// trim moves what is older than the retention from the ledger to our bucket.
+func (s *Scheduler) trim(ctx context.Context) error {
+	n, err := s.cfg.Ledger.Trim(ctx, s.cfg.Retention)
+	if n > 0 {
+		s.cfg.Log.InfoContext(ctx, "deliveries left the ledger for our bucket's history", "deliveries", n)
+	}
+	return err
 }

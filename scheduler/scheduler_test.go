@@ -24,6 +24,7 @@ type rig struct {
 	*ledger.Ledger
 	*scheduler.Scheduler
 	rdb       *redis.Client
+	bucket    storage.Store
 	inspector *asynq.Inspector
 	queue     *switchable
 }
@@ -54,7 +55,7 @@ func setup(t *testing.T, opts ledger.Options, subscribers ...scheduler.Subscribe
 	}
 	t.Cleanup(func() { _ = bucket.Close() })
 	opts.Log = slog.New(slog.DiscardHandler)
-	r := &rig{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb), queue: &switchable{Queue: tasks.NewEnqueuer(rdb)}}
+	r := &rig{rdb: rdb, bucket: bucket, inspector: asynq.NewInspectorFromRedisClient(rdb), queue: &switchable{Queue: tasks.NewEnqueuer(rdb)}}
 	r.Ledger = ledger.New(rdb, bucket, r.queue, opts)
 	r.Scheduler = scheduler.New(scheduler.Config{
 		Ledger: r.Ledger, Inspector: r.inspector, Redis: rdb, Log: opts.Log, Sweep: time.Hour,
@@ -126,7 +127,7 @@ func TestARunIsPlannedAsSoonAsItIsHandedIn(t *testing.T) {
 	for n, _ := r.rdb.PubSubNumSub(t.Context(), "wb:wake").Result(); n["wb:wake"] == 0; n, _ = r.rdb.PubSubNumSub(t.Context(), "wb:wake").Result() {
 		time.Sleep(5 * time.Millisecond)
 	}
-	if _, err := tasks.NewClient(r.rdb).Submit(t.Context(), run("team-a", "wf", "j1")); err != nil {
+	if _, err := tasks.NewClient(r.rdb, r.bucket).Submit(t.Context(), run("team-a", "wf", "j1")); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); len(r.pending(t)) == 0; time.Sleep(5 * time.Millisecond) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/storage"
 )
 
 // Client is how a producer written in Go hands in finished runs.
@@ -25,13 +26,14 @@ func WithReplicas(n int) ClientOption {
 // NoReplicas waits for none.
 const NoReplicas = ledger.NoReplicas
 
-// NewClient returns a client on the fleet's Redis.
-func NewClient(rdb redis.UniversalClient, options ...ClientOption) *Client {
+// NewClient returns a client on the fleet's Redis and its own bucket, where a
+// schema that was not seen before gets its version.
+func NewClient(rdb redis.UniversalClient, bucket storage.Store, options ...ClientOption) *Client {
 	var o ledger.Options
 	for _, option := range options {
 		option(&o)
 	}
-	return &Client{ledger: ledger.New(rdb, nil, nil, o)}
+	return &Client{ledger: ledger.New(rdb, bucket, nil, o)}
 }
 
 // Submission is the answer to a run that was taken in.

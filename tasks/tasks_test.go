@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
 )
 
@@ -106,9 +108,17 @@ func exampleRun() waybill.Run {
 	}
 }
 
+func bucket(dir string) storage.Store {
+	folder, err := storage.OpenFolder(dir)
+	if err != nil {
+		panic(err)
+	}
+	return folder
+}
+
 func TestClient(t *testing.T) {
 	rdb, _ := setup(t)
-	client := tasks.NewClient(rdb)
+	client := tasks.NewClient(rdb, bucket(t.TempDir()))
 	first, err := client.Submit(t.Context(), exampleRun())
 	if err != nil || first.Outcome != "NEW" || first.SchemaVersion != 1 {
 		t.Fatalf("%+v, %v", first, err)
@@ -136,14 +146,15 @@ func TestClient(t *testing.T) {
 // A producer is told when its run is not safe yet, and what to do.
 func TestClientSaysWhenNoReplicaHasTheRun(t *testing.T) {
 	rdb, _ := setup(t) // which has no replica
+	own := bucket(t.TempDir())
 	for range 2 {
-		_, err := tasks.NewClient(rdb, tasks.WithReplicas(1)).Submit(t.Context(), exampleRun())
+		_, err := tasks.NewClient(rdb, own, tasks.WithReplicas(1)).Submit(t.Context(), exampleRun())
 		f, ok := errors.AsType[*waybill.Failure](err)
 		if !ok || !errors.Is(err, waybill.ErrUnavailable) || !strings.HasPrefix(f.Action, "Hand the run in again") {
 			t.Errorf("error is %v", err)
 		}
 	}
-	if done, err := tasks.NewClient(rdb, tasks.WithReplicas(tasks.NoReplicas)).Submit(t.Context(), exampleRun()); err != nil || done.Outcome != "SAME" || done.Generation != 1 {
+	if done, err := tasks.NewClient(rdb, own, tasks.WithReplicas(tasks.NoReplicas)).Submit(t.Context(), exampleRun()); err != nil || done.Outcome != "SAME" || done.Generation != 1 {
 		t.Errorf("%+v, %v", done, err)
 	}
 }
@@ -154,7 +165,12 @@ func ExampleClient_Submit() {
 		panic(err)
 	}
 	defer server.Close()
-	client := tasks.NewClient(redis.NewClient(&redis.Options{Addr: server.Addr()}))
+	dir, err := os.MkdirTemp("", "waybill-") // its bucket, a folder here
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	client := tasks.NewClient(redis.NewClient(&redis.Options{Addr: server.Addr()}), bucket(dir))
 
 	for range 2 { // a producer that retries hands the same run in twice
 		done, err := client.Submit(context.Background(), exampleRun())

@@ -132,6 +132,8 @@ type Times struct {
 	Lease time.Duration `yaml:"lease" help:"how long a worker holds a delivery without a sign of life; renewed every third"`
 	Sweep time.Duration `yaml:"sweep" help:"how often each scheduler looks for what a crash left"`
 	Stall time.Duration `yaml:"stall" help:"a step without progress is cancelled after this"`
+
+	Retention time.Duration `yaml:"retention" help:"how long a delivery that is complete or cancelled stays in the ledger; then it is in our bucket, below history/"`
 }
 
 // Log says what the log holds and how it is written.
@@ -145,7 +147,7 @@ func Default() Config {
 	return Config{
 		Brand:  "kadoa",
 		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
-		Times:  Times{Lease: 15 * time.Second, Sweep: 5 * time.Second, Stall: 5 * time.Minute},
+		Times:  Times{Lease: 15 * time.Second, Sweep: 5 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour},
 		Log:    Log{Level: "info", Format: "json"},
 	}
 }

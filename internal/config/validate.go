@@ -161,6 +161,7 @@ func (t Times) validate() (p waybill.Problems) {
 	inRange(&p, "lease", t.Lease, time.Second, 10*time.Minute)
 	inRange(&p, "sweep", t.Sweep, 100*time.Millisecond, 10*time.Minute)
 	inRange(&p, "stall", t.Stall, time.Second, 24*time.Hour)
+	inRange(&p, "retention", t.Retention, time.Second, 10*365*24*time.Hour)
 	return p
 }
 

@@ -1,62 +1,64 @@
 package ledger
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/waybillhq/waybill"
 )
 
-// Connectors live under a hash tag of their own: they are asked for by id,
-// and an id is never used again, by no team.
-const (
-	connectorTeams   = "wb:{cn}:team"    // HASH id → team
-	connectorDocs    = "wb:{cn}:docs:"   // + team: HASH id → document
-	connectorDeleted = "wb:{cn}:deleted" // SET of ids
-)
+// Connectors are documents, listed by their team. An id is never used again,
+// by no team: the object of a deleted one stays in our bucket and says so.
+const connectorKind = "connectors"
 
-var connectorPutScript = load("connector_put")
+func (l *Ledger) connectors() documents { return documents{l, connectorKind} }
 
 // PutConnector keeps a connector's document in the place of the one that the
 // caller read (nil: none). It returns [waybill.ErrIDUsed], or
 // [waybill.ErrChanged] if another stands there now.
 func (l *Ledger) PutConnector(ctx context.Context, id, team string, was, doc []byte) error {
-	n, err := connectorPutScript.Run(ctx, l.rdb, []string{connectorTeams, connectorDocs + team, connectorDeleted}, id, team, doc, was).Int()
+	k := l.connectors()
+	there, etag, err := k.look(ctx, id)
 	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
+		return fmt.Errorf("connector %s: %w", id, err)
 	}
-	switch n {
-	case 0:
-		return fmt.Errorf("connector %s: %w", id, waybill.ErrIDUsed)
-	case 2:
-		return fmt.Errorf("connector %s: %w", id, waybill.ErrChanged)
+	if there.Revision > 0 {
+		if err := k.keep(ctx, id, there); err != nil {
+			return err
+		}
+		if there.Deleted || there.Group != team {
+			return fmt.Errorf("connector %s: %w", id, waybill.ErrIDUsed)
+		}
+		if text, err := there.text(); err != nil || !bytes.Equal(text, was) {
+			return fmt.Errorf("connector %s: %w", id, cmp.Or(err, waybill.ErrChanged))
+		}
+	}
+	if err := k.change(ctx, id, etag, there.Revision, document{Group: team, Doc: doc}); err != nil {
+		return fmt.Errorf("connector %s: %w", id, err)
 	}
 	return nil
 }
 
 // Connector returns a connector's document, or [waybill.ErrNotFound].
 func (l *Ledger) Connector(ctx context.Context, id string) ([]byte, error) {
-	team, err := l.rdb.HGet(ctx, connectorTeams, id).Result()
-	if ignoreNil(err) != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
+	doc, err := l.connectors().get(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("connector %s: %w", id, err)
 	}
-	doc, err := l.rdb.HGet(ctx, connectorDocs+team, id).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
-	}
-	return doc, ignoreNil(err)
+	return doc, nil
 }
 
 // Connectors returns a team's connectors by id, or, for team "", everybody's.
 func (l *Ledger) Connectors(ctx context.Context, team string) ([][]byte, error) {
+	k := l.connectors()
 	teams := []string{team}
 	if team == "" {
-		owners, err := l.rdb.HGetAll(ctx, connectorTeams).Result()
+		owners, err := l.rdb.HGetAll(ctx, k.groups()).Result()
 		if err != nil {
 			return nil, fmt.Errorf("ledger: %w", err)
 		}
@@ -64,7 +66,7 @@ func (l *Ledger) Connectors(ctx context.Context, team string) ([][]byte, error) 
 	}
 	docs := map[string]string{}
 	for _, t := range teams {
-		own, err := l.rdb.HGetAll(ctx, connectorDocs+t).Result()
+		own, err := l.rdb.HGetAll(ctx, k.members(t)).Result()
 		if err != nil {
 			return nil, fmt.Errorf("ledger: %w", err)
 		}
@@ -80,29 +82,25 @@ func (l *Ledger) Connectors(ctx context.Context, team string) ([][]byte, error) 
 // DeleteConnector forgets a connector, and cancels what was on its way to it;
 // its id stays used.
 func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
-	team, err := l.rdb.HGet(ctx, connectorTeams, id).Result()
-	if errors.Is(err, redis.Nil) {
-		return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
+	k := l.connectors()
+	for {
+		was, etag, err := k.look(ctx, id)
+		switch {
+		case err != nil:
+			return fmt.Errorf("connector %s: %w", id, err)
+		case was.Revision == 0:
+			return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
+		case was.Deleted:
+			return errors.Join(fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound), k.keep(ctx, id, was), l.cancelAll(ctx, was.Group, id))
+		}
+		err = k.change(ctx, id, etag, was.Revision, document{Group: was.Group, Deleted: true})
+		switch {
+		case err == nil:
+			return l.cancelAll(ctx, was.Group, id)
+		case !errors.Is(err, waybill.ErrChanged): // somebody changed it at the same moment: once more, after them
+			return err
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	var removed *redis.IntCmd
-	_, err = l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.SAdd(ctx, connectorDeleted, id)
-		removed = p.HDel(ctx, connectorDocs+team, id)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	if err := l.cancelAll(ctx, team, id); err != nil {
-		return err
-	}
-	if removed.Val() == 0 {
-		return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
-	}
-	return nil
 }
 
 // cancelAll cancels every delivery to a connector that is not complete.
@@ -117,11 +115,10 @@ func (l *Ledger) cancelAll(ctx context.Context, team, connector string) error {
 			if d.State == waybill.StateComplete {
 				continue
 			}
-			r, err := l.run(ctx, cancelScript, prefix(waybill.Slot(team)), d.ID, "connector deleted")
-			if err != nil {
+			err := l.Cancel(ctx, d.ID, "connector deleted")
+			if _, moved := errors.AsType[*StateError](err); err != nil && !moved {
 				return err
 			}
-			l.admit(ctx, r.turns(1))
 		}
 		if f.Cursor = page.Cursor; f.Cursor == "" {
 			return nil

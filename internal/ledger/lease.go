@@ -179,17 +179,6 @@ func (ls *Lease) PinnedSource(ctx context.Context) (string, error) {
 	return pin, ignoreNil(err)
 }
 
-// Replaces is the receipt of the last generation before this one that was
-// delivered. Where there was none, or its receipt is no longer kept, it is an
-// error that matches [waybill.ErrNotFound].
-func (ls *Lease) Replaces(ctx context.Context) (waybill.Receipt, error) {
-	key, err := ls.ledger.rdb.HGet(ctx, ls.prefix+"d:"+ls.Delivery.ID, "replaces").Result()
-	if ignoreNil(err) != nil {
-		return waybill.Receipt{}, fmt.Errorf("ledger: %w", err)
-	}
-	return ls.ledger.readReceipt(ctx, key)
-}
-
 // PinSource pins the version of the source that this delivery reads. The first
 // call decides; it returns what is pinned.
 func (ls *Lease) PinSource(ctx context.Context, etag string) (string, error) {
@@ -211,11 +200,10 @@ func (ls *Lease) Complete(ctx context.Context, receipt waybill.Receipt) error {
 	receipt.Generation, receipt.Fence, receipt.Revision = d.Generation, ls.Fence, ls.Revision
 	receipt.SchemaVersion, receipt.RunFinishedAt = d.SchemaVersion, d.RunFinishedAt
 	receipt.StartedAt, receipt.CompletedAt = ls.Started, time.Now().UTC()
-	key, err := ls.ledger.putReceipt(ctx, receipt)
-	if err != nil {
+	if err := ls.ledger.putReceipt(ctx, receipt); err != nil {
 		return err
 	}
-	r, err := ls.ledger.run(ctx, completeScript, ls.prefix, d.ID, ls.Fence, receipt.Rows, receipt.Bytes, key)
+	r, err := ls.ledger.run(ctx, completeScript, ls.prefix, d.ID, ls.Fence, receipt.Rows, receipt.Bytes)
 	if err := ls.held(r, err); err != nil {
 		return err
 	}

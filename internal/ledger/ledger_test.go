@@ -44,8 +44,9 @@ func (q *recordingQueue) take() []ledger.Ready {
 
 type bundle struct {
 	*ledger.Ledger
-	queue *recordingQueue
-	rdb   *redis.Client
+	queue  *recordingQueue
+	rdb    *redis.Client
+	bucket *watchedStore
 }
 
 func setup(t *testing.T, rdb *redis.Client, opts ledger.Options) bundle {
@@ -55,8 +56,8 @@ func setup(t *testing.T, rdb *redis.Client, opts ledger.Options) bundle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = bucket.Close() })
-	queue := &recordingQueue{}
-	return bundle{Ledger: ledger.New(rdb, bucket, queue, opts), queue: queue, rdb: rdb}
+	queue, watched := &recordingQueue{}, &watchedStore{Store: bucket}
+	return bundle{Ledger: ledger.New(rdb, watched, queue, opts), queue: queue, rdb: rdb, bucket: watched}
 }
 
 // servers runs a test on a real Redis and on the in-memory one of the sandbox.

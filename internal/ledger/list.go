@@ -3,12 +3,9 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -32,32 +29,13 @@ type Page struct {
 	Cursor     string // of the next page; empty: this was the last
 }
 
-// position is a place in the order newest first, ties by id.
-type position struct {
-	created int64
-	id      string
-}
-
-func (p position) compare(q position) int {
-	return cmp.Or(cmp.Compare(q.created, p.created), cmp.Compare(q.id, p.id))
-}
-
-func (p position) String() string { return fmt.Sprintf("%d.%s", p.created, p.id) }
-
-func parseCursor(text string) (position, error) {
-	created, id, ok := strings.Cut(text, ".")
-	ms, err := strconv.ParseInt(created, 10, 64)
-	if !ok || err != nil {
-		return position{}, fmt.Errorf("cursor %q is not one that a page ended with", text)
-	}
-	return position{ms, id}, nil
-}
-
-// List returns one page of deliveries, newest first. It reads the narrowest
-// index that the filter allows and merges it over all slots.
+// List returns one page of deliveries, newest first. What it reads grows with
+// the page, not with the history: of the indexes that the filter allows it
+// takes the narrowest, and reads on in it until enough of what it finds matches
+// the filter's other fields.
 func (l *Ledger) List(ctx context.Context, f Filter) (Page, error) {
 	f.Limit = cmp.Or(f.Limit, 100)
-	at := position{created: 1<<62 - 1}
+	at := newest
 	if !f.Until.IsZero() {
 		at = position{created: f.Until.UnixMilli()}
 	}
@@ -67,9 +45,13 @@ func (l *Ledger) List(ctx context.Context, f Filter) (Page, error) {
 			return Page{}, err
 		}
 	}
+	keys, err := l.indexes(ctx, f)
+	if err != nil {
+		return Page{}, err
+	}
 	var page Page
 	for {
-		heads, err := l.heads(ctx, f, at)
+		heads, err := l.heads(ctx, keys, at, f.Since, f.Limit+1)
 		if err != nil || len(heads) == 0 {
 			return page, err
 		}
@@ -102,24 +84,91 @@ func (f Filter) matches(d waybill.Delivery) bool {
 		!d.CreatedAt.Before(f.Since)
 }
 
-// indexes names the keys, below a slot's prefix, that together hold all the
-// filter can match.
-func (f Filter) indexes() []string {
-	switch {
-	case f.Connector != "":
-		return []string{"ix:c:" + f.Connector}
-	case f.Workflow != "":
-		return []string{"ix:w:" + f.Workflow}
-	case f.State != "":
-		return []string{"ix:s:" + string(f.State)}
-	case f.Team != "":
-		return []string{"ix:t:" + f.Team}
+// indexes returns the keys that together hold all that the filter can match:
+// of the sets of indexes that the filter allows, the one that holds the least.
+func (l *Ledger) indexes(ctx context.Context, f Filter) ([]string, error) {
+	var choices [][]string
+	every := func(names ...string) {
+		from, to := f.slots()
+		var keys []string
+		for slot := from; slot < to; slot++ {
+			for _, name := range names {
+				keys = append(keys, prefix(slot)+"ix:"+name)
+			}
+		}
+		choices = append(choices, keys)
 	}
-	var all []string
-	for _, s := range waybill.States() {
-		all = append(all, "ix:s:"+string(s))
+	if f.Connector != "" {
+		every("c:" + f.Connector)
 	}
-	return all
+	if f.Workflow != "" {
+		every("w:" + f.Workflow)
+	}
+	if f.State != "" {
+		every("s:" + string(f.State))
+	}
+	if f.Team != "" && f.Connector == "" {
+		keys, err := l.teamIndexes(ctx, waybill.Slot(f.Team), f.Team)
+		if err != nil {
+			return nil, err
+		}
+		choices = append(choices, keys)
+	}
+	if len(choices) == 0 {
+		var names []string
+		for _, s := range waybill.States() {
+			names = append(names, "s:"+string(s))
+		}
+		every(names...)
+	}
+	return l.smallest(ctx, choices, f.Since)
+}
+
+// teamIndexes are those of a team's connectors: each delivery is in one.
+func (l *Ledger) teamIndexes(ctx context.Context, slot int, teams ...string) ([]string, error) {
+	var keys []string
+	for _, team := range teams {
+		connectors, err := l.rdb.SMembers(ctx, prefix(slot)+"cs:"+team).Result()
+		if err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		for _, c := range connectors {
+			keys = append(keys, prefix(slot)+"ix:c:"+c)
+		}
+	}
+	return keys, nil
+}
+
+// smallest returns the choice whose indexes hold the least since then.
+func (l *Ledger) smallest(ctx context.Context, choices [][]string, since time.Time) ([]string, error) {
+	if len(choices) == 1 {
+		return choices[0], nil
+	}
+	counts := make([][]*redis.IntCmd, len(choices))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, keys := range choices {
+			for _, key := range keys {
+				counts[i] = append(counts[i], p.ZCount(ctx, key, strconv.FormatInt(max(since.UnixMilli(), 0), 10), "+inf"))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	sum := func(cmds []*redis.IntCmd) (n int64) {
+		for _, c := range cmds {
+			n += c.Val()
+		}
+		return n
+	}
+	best := 0
+	for i := range choices {
+		if sum(counts[i]) < sum(counts[best]) {
+			best = i
+		}
+	}
+	return choices[best], nil
 }
 
 func (f Filter) slots() (from, to int) {
@@ -130,86 +179,56 @@ func (f Filter) slots() (from, to int) {
 	return 0, waybill.Slots
 }
 
-// heads returns the next positions after at, merged over slots and indexes.
-func (l *Ledger) heads(ctx context.Context, f Filter, at position) ([]position, error) {
-	n := int64(f.Limit + 1)
-	for {
-		full := false
-		var cmds []*redis.ZSliceCmd
-		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			from, to := f.slots()
-			for slot := from; slot < to; slot++ {
-				for _, ix := range f.indexes() {
-					cmds = append(cmds, p.ZRevRangeByScoreWithScores(ctx, prefix(slot)+ix, &redis.ZRangeBy{
-						Max: strconv.FormatInt(at.created, 10), Min: strconv.FormatInt(max(f.Since.UnixMilli(), 0), 10), Count: n}))
-				}
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, fmt.Errorf("ledger: %w", err)
-		}
-		var heads []position
-		for _, c := range cmds {
-			full = full || int64(len(c.Val())) == n
-			for _, z := range c.Val() {
-				if h := (position{int64(z.Score), fmt.Sprint(z.Member)}); at.compare(h) < 0 {
-					heads = append(heads, h)
-				}
-			}
-		}
-		if len(heads) == 0 && full {
-			n *= 4 // more deliveries share one millisecond than were asked for
-			continue
-		}
-		slices.SortFunc(heads, position.compare)
-		return slices.Compact(heads[:min(len(heads), f.Limit+1)]), nil
-	}
-}
+// deliveryFields are what a [waybill.Delivery] is made of; the rest of a
+// delivery's hash is its history and what attempts need.
+var deliveryFields = []string{"team", "workflow", "job", "connector", "kind", "gen", "version", "state", "stage", "task", "attempts", "replays",
+	"finished", "created", "updated", "next", "completed", "verdict", "code", "action", "rows", "bytes", "fence"}
 
 // deliveries loads records in one round trip; one that is gone is zero.
 func (l *Ledger) deliveries(ctx context.Context, at []position) ([]waybill.Delivery, error) {
-	cmds := make([]*redis.MapStringStringCmd, len(at))
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, h := range at {
-			slot, err := waybill.DeliverySlot(h.id)
-			if err != nil {
-				return err
-			}
-			cmds[i] = p.HGetAll(ctx, prefix(slot)+"d:"+h.id)
-		}
-		return nil
-	})
+	ids := make([]string, len(at))
+	for i, h := range at {
+		ids[i] = h.id
+	}
+	values, err := l.fields(ctx, ids, func(int) []string { return deliveryFields })
 	if err != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
+		return nil, err
 	}
 	list := make([]waybill.Delivery, len(at))
-	for i, c := range cmds {
-		if fields := c.Val(); len(fields) > 0 {
-			list[i] = decodeDelivery(at[i].id, fields)
-		}
+	for i, v := range values {
+		list[i] = decodeDelivery(ids[i], v)
 	}
 	return list, nil
 }
 
 // Delivery returns one delivery.
 func (l *Ledger) Delivery(ctx context.Context, id string) (waybill.Delivery, error) {
-	p, err := deliveryPrefix(id)
+	if _, err := deliveryPrefix(id); err != nil {
+		return waybill.Delivery{}, err
+	}
+	list, err := l.deliveries(ctx, []position{{id: id}})
+	if err == nil && list[0].ID == "" {
+		err = fmt.Errorf("delivery %s: %w", id, waybill.ErrNotFound)
+	}
 	if err != nil {
 		return waybill.Delivery{}, err
 	}
-	fields, err := l.rdb.HGetAll(ctx, p+"d:"+id).Result()
-	if err != nil {
-		return waybill.Delivery{}, fmt.Errorf("ledger: %w", err)
-	}
-	if len(fields) == 0 {
-		return waybill.Delivery{}, fmt.Errorf("delivery %s: %w", id, waybill.ErrNotFound)
-	}
-	return decodeDelivery(id, fields), nil
+	return list[0], nil
 }
 
-func decodeDelivery(id string, f map[string]string) waybill.Delivery {
-	return waybill.Delivery{
+// decodeDelivery makes a delivery of the values of [deliveryFields]; a zero one
+// where there is none.
+func decodeDelivery(id string, values []any) waybill.Delivery {
+	f := make(map[string]string, len(values))
+	for i, v := range values {
+		if text, ok := v.(string); ok {
+			f[deliveryFields[i]] = text
+		}
+	}
+	if len(f) == 0 {
+		return waybill.Delivery{}
+	}
+	d := waybill.Delivery{
 		ID:            id,
 		RunKey:        waybill.RunKey{TeamID: f["team"], WorkflowID: f["workflow"], JobID: f["job"]},
 		Connector:     f["connector"],
@@ -225,44 +244,17 @@ func decodeDelivery(id string, f map[string]string) waybill.Delivery {
 		CreatedAt:     fromMillis(f["created"]),
 		UpdatedAt:     fromMillis(f["updated"]),
 		NextAt:        fromMillis(f["next"]),
-		CompletedAt:   fromMillis(f["completed"]),
 		Verdict:       waybill.Verdict(f["verdict"]),
 		Code:          f["code"],
 		Action:        f["action"],
 		Rows:          int64(atoi(f["rows"])),
 		Bytes:         int64(atoi(f["bytes"])),
-		Receipt:       f["receipt"],
 	}
-}
-
-// History returns what happened to a delivery, oldest first; the last 100 events.
-func (l *Ledger) History(ctx context.Context, id string) ([]waybill.Event, error) {
-	p, err := deliveryPrefix(id)
-	if err != nil {
-		return nil, err
+	if d.State == waybill.StateComplete {
+		d.CompletedAt = fromMillis(cmp.Or(f["completed"], f["updated"])) // after its completion only a restored one changes
+		d.Receipt = receiptName{id, d.Generation, int64(atoi(f["fence"]))}.key(d.RunKey)
 	}
-	texts, err := l.rdb.LRange(ctx, p+"ev:"+id, 0, -1).Result()
-	if err != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
-	}
-	events := make([]waybill.Event, len(texts))
-	for i, text := range texts {
-		var e struct {
-			waybill.Event
-			At   int64 `json:"at"`   // milliseconds, as the scripts write them
-			Next int64 `json:"next"` //
-			MS   int64 `json:"ms"`   //
-		}
-		if err := json.Unmarshal([]byte(text), &e); err != nil {
-			return nil, fmt.Errorf("decode history of delivery %s: %w", id, err)
-		}
-		e.Event.At, e.Duration = time.UnixMilli(e.At).UTC(), time.Duration(e.MS)*time.Millisecond
-		if e.Next != 0 {
-			e.Event.Next = time.UnixMilli(e.Next).UTC()
-		}
-		events[i] = e.Event
-	}
-	return events, nil
+	return d
 }
 
 func atoi(text string) int {

@@ -1,59 +1,95 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/storage"
 )
 
-// receiptKey is deterministic and holds the fence: a late attempt cannot
-// overwrite the receipt of the one that completed the delivery.
-func receiptKey(r waybill.Receipt) string {
-	return fmt.Sprintf("receipts/%s/%s/%s/%s-%d-%d.json", r.TeamID, r.WorkflowID, r.JobID, r.DeliveryID, r.Generation, r.Fence)
+// receiptName is the name of one receipt among those of its run. It is
+// deterministic and holds the fence: a late attempt cannot overwrite the
+// receipt of the one that completed the delivery.
+type receiptName struct {
+	delivery   string
+	generation int
+	fence      int64
 }
 
-func (l *Ledger) putReceipt(ctx context.Context, r waybill.Receipt) (string, error) {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("encode receipt: %w", err)
-	}
-	key := receiptKey(r)
-	if _, err := l.bucket.Put(ctx, key, bytes.NewReader(text), storage.PutOptions{ContentType: "application/json"}); err != nil {
-		return "", waybill.Failf(waybill.Transient, "internal.bucket",
-			"Our own bucket takes no receipts; mend it, or its settings. Deliveries go on by themselves.", "write receipt: %w", err)
-	}
-	return key, nil
+func (n receiptName) key(run waybill.RunKey) string {
+	return fmt.Sprintf("%s%s/%s-%d-%d.json", receiptsPrefix, run, n.delivery, n.generation, n.fence)
 }
 
-// Receipt reads the receipt of a complete delivery from our bucket.
-func (l *Ledger) Receipt(ctx context.Context, d waybill.Delivery) (waybill.Receipt, error) {
-	receipt, err := l.readReceipt(ctx, d.Receipt)
+// newer reports whether n tells of a later attempt than other.
+func (n receiptName) newer(other receiptName) bool {
+	return n.generation > other.generation || n.generation == other.generation && n.fence > other.fence
+}
+
+// parseReceiptName reads <delivery>-<generation>-<fence>.json.
+func parseReceiptName(text string) (n receiptName, ok bool) {
+	part := strings.Split(strings.TrimSuffix(text, ".json"), "-")
+	if len(part) != 3 {
+		return n, false
+	}
+	generation, err := strconv.Atoi(part[1])
+	fence, err2 := strconv.ParseInt(part[2], 10, 64)
+	return receiptName{part[0], generation, fence}, err == nil && err2 == nil
+}
+
+func (l *Ledger) putReceipt(ctx context.Context, r waybill.Receipt) error {
+	return l.putJSON(ctx, receiptName{r.DeliveryID, r.Generation, r.Fence}.key(r.RunKey), r, storage.PutOptions{})
+}
+
+// Receipt reads the receipt of a complete delivery from our bucket. Where
+// there is none the error matches [waybill.ErrNotFound].
+func (l *Ledger) Receipt(ctx context.Context, d waybill.Delivery) (receipt waybill.Receipt, err error) {
+	if err = waybill.ErrNotFound; d.Receipt != "" {
+		_, err = l.getJSON(ctx, d.Receipt, &receipt)
+	}
 	if err != nil {
 		return receipt, fmt.Errorf("receipt of delivery %s: %w", d.ID, err)
 	}
 	return receipt, nil
 }
 
-func (l *Ledger) readReceipt(ctx context.Context, key string) (waybill.Receipt, error) {
-	var receipt waybill.Receipt
-	if key == "" {
+// Replaces is the receipt of the last generation before this one that was
+// delivered. Where there was none, or its receipt is no longer kept, it is an
+// error that matches [waybill.ErrNotFound].
+func (ls *Lease) Replaces(ctx context.Context) (receipt waybill.Receipt, err error) {
+	d := ls.Delivery
+	if d.Generation == 1 {
 		return receipt, waybill.ErrNotFound
 	}
-	body, _, err := l.bucket.Get(ctx, key, storage.GetOptions{})
-	if errors.Is(err, storage.ErrNotExist) {
-		return receipt, fmt.Errorf("our own bucket: %w: %w", waybill.ErrNotFound, err)
+	text, err := ls.ledger.rdb.HGet(ctx, ls.prefix+"d:"+d.ID, "replaces").Result()
+	if ignoreNil(err) != nil {
+		return receipt, fmt.Errorf("ledger: %w", err)
 	}
-	if err != nil {
-		return receipt, fmt.Errorf("our own bucket: read receipt: %w", err)
+	name, ok := parseReceiptName(d.ID + "-" + text)
+	if !ok { // the generation before was trimmed, or there was none
+		if name, err = ls.ledger.lastReceipt(ctx, d.RunKey, d.ID, d.Generation); err != nil {
+			return receipt, err
+		}
 	}
-	defer body.Close()
-	if err := json.NewDecoder(body).Decode(&receipt); err != nil {
-		return receipt, fmt.Errorf("decode receipt %s: %w", key, err)
+	_, err = ls.ledger.getJSON(ctx, name.key(d.RunKey), &receipt)
+	return receipt, err
+}
+
+// lastReceipt finds a delivery's newest receipt of a generation before the given one.
+func (l *Ledger) lastReceipt(ctx context.Context, run waybill.RunKey, delivery string, before int) (last receiptName, err error) {
+	prefix := receiptsPrefix + run.String() + "/"
+	for o, err := range l.bucket.List(ctx, prefix+delivery+"-") {
+		if err != nil {
+			return last, fmt.Errorf("our own bucket: %w", err)
+		}
+		if name, ok := parseReceiptName(strings.TrimPrefix(o.Key, prefix)); ok && name.generation < before && name.newer(last) {
+			last = name
+		}
 	}
-	return receipt, nil
+	if last == (receiptName{}) {
+		return last, waybill.ErrNotFound
+	}
+	return last, nil
 }

@@ -69,8 +69,8 @@ func failsOver(rdb redis.UniversalClient) bool {
 }
 
 // runConfirmed runs a script and waits until enough replicas have what it
-// wrote. Where they do not confirm in time, the script's writes stand, and the
-// error matches [waybill.ErrUnavailable]: the caller repeats an idempotent
+// wrote. Where they do not confirm in time, the script's writes and its reply
+// stand, and the error matches [waybill.ErrUnavailable]: the caller repeats an idempotent
 // script, which writes and waits again.
 func (l *Ledger) runConfirmed(ctx context.Context, s *redis.Script, prefix string, args ...any) (reply, error) {
 	wanted, err := l.wants(ctx)
@@ -90,7 +90,7 @@ func (l *Ledger) runConfirmed(ctx context.Context, s *redis.Script, prefix strin
 		return nil, classify(err)
 	}
 	if confirmed < int64(wanted) {
-		return nil, unavailable("redis.not_replicated",
+		return r, unavailable("redis.not_replicated",
 			"Hand the run in again: it is in Redis, but not yet in as many replicas as redis.waitReplicas wants. If that does not help, look after the replicas.",
 			fmt.Errorf("%d of %d replicas confirmed the write within %s", confirmed, wanted, confirmWithin))
 	}

@@ -66,9 +66,20 @@ func wantUnavailable(t *testing.T, err error, code string) {
 	}
 }
 
+// own is a bucket of ours.
+func own(t *testing.T) storage.Store {
+	t.Helper()
+	bucket, err := storage.OpenFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bucket.Close() })
+	return bucket
+}
+
 func TestARunCountsAsHandedInWhenAReplicaHasIt(t *testing.T) {
 	replicatedServers(t, func(t *testing.T, r replicated) {
-		l := ledger.New(r.client, nil, nil, ledger.Options{})
+		l := ledger.New(r.client, own(t), nil, ledger.Options{})
 		first, second := run("job_1"), run("job_2")
 		a, err := l.Accept(t.Context(), first)
 		if err != nil || a.Outcome != ledger.OutcomeNew {
@@ -101,7 +112,7 @@ func TestARunCountsAsHandedInWhenAReplicaHasIt(t *testing.T) {
 func TestAMasterThatLostItsReplicaAcceptsNothing(t *testing.T) {
 	master := testservers.Redis(t)
 	replica := testservers.RedisReplica(t, master)
-	l := ledger.New(master.Client(t), nil, nil, ledger.Options{})
+	l := ledger.New(master.Client(t), own(t), nil, ledger.Options{})
 	if _, err := l.Accept(t.Context(), run("job_1")); err != nil {
 		t.Fatal(err)
 	}
@@ -112,21 +123,21 @@ func TestAMasterThatLostItsReplicaAcceptsNothing(t *testing.T) {
 
 func TestHowManyReplicasConfirmIsSaidOrSeen(t *testing.T) {
 	alone := testservers.Redis(t)
-	if _, err := ledger.New(alone.Client(t), nil, nil, ledger.Options{}).Accept(t.Context(), run("job_1")); err != nil {
+	if _, err := ledger.New(alone.Client(t), own(t), nil, ledger.Options{}).Accept(t.Context(), run("job_1")); err != nil {
 		t.Errorf("a server without replicas: %v", err)
 	}
-	_, err := ledger.New(alone.Client(t), nil, nil, ledger.Options{Replicas: 1}).Accept(t.Context(), run("job_2"))
+	_, err := ledger.New(alone.Client(t), own(t), nil, ledger.Options{Replicas: 1}).Accept(t.Context(), run("job_2"))
 	wantUnavailable(t, err, "redis.not_replicated")
 
 	// Behind Sentinels one must confirm even where none was ever seen.
 	failover := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: testservers.SentinelMaster, SentinelAddrs: testservers.Sentinel(t, 0).Addrs()})
 	defer failover.Close()
-	_, err = ledger.New(failover, nil, nil, ledger.Options{}).Accept(t.Context(), run("job_1"))
+	_, err = ledger.New(failover, own(t), nil, ledger.Options{}).Accept(t.Context(), run("job_1"))
 	wantUnavailable(t, err, "redis.not_replicated")
 
 	replica := testservers.RedisReplica(t, alone)
 	replica.Stop(t)
-	if _, err := ledger.New(alone.Client(t), nil, nil, ledger.Options{Replicas: ledger.NoReplicas}).Accept(t.Context(), run("job_3")); err != nil {
+	if _, err := ledger.New(alone.Client(t), own(t), nil, ledger.Options{Replicas: ledger.NoReplicas}).Accept(t.Context(), run("job_3")); err != nil {
 		t.Errorf("told to wait for none: %v", err)
 	}
 }
@@ -136,7 +147,7 @@ func TestTooFewReplicasForRedisItself(t *testing.T) {
 	master := testservers.Redis(t, "--min-replicas-to-write", "1")
 	client := redis.NewClient(&redis.Options{Addr: master.Addr, MaxRetries: -1})
 	defer client.Close()
-	l := ledger.New(client, nil, nil, ledger.Options{})
+	l := ledger.New(client, own(t), nil, ledger.Options{})
 	_, err := l.Accept(t.Context(), run("job_1"))
 	wantUnavailable(t, err, "redis.too_few_replicas")
 	if keys := client.Keys(t.Context(), "*").Val(); len(keys) != 0 {
@@ -165,7 +176,7 @@ func TestAClusterHoldsTheLedger(t *testing.T) {
 		if _, err := l.Accept(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.PutConnector(t.Context(), "lake-"+r.TeamID, r.TeamID, nil, []byte("doc")); err != nil {
+		if err := l.PutConnector(t.Context(), "lake-"+r.TeamID, r.TeamID, nil, []byte(`{"id":"lake"}`)); err != nil {
 			t.Fatal(err)
 		}
 		runs = append(runs, r.RunKey)
@@ -179,7 +190,7 @@ func TestAClusterHoldsTheLedger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Plan(t.Context(), a, planned("lake-"+key.TeamID, 4)); err != nil {
+		if err := l.Plan(t.Context(), a, planned(key.TeamID, "lake-"+key.TeamID, 4)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -60,19 +60,33 @@ func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) 
 	if err != nil {
 		return Accepted{}, fmt.Errorf("encode run: %w", err)
 	}
-	descriptor, err := json.Marshal(run.Schema)
-	if err != nil {
-		return Accepted{}, fmt.Errorf("encode schema: %w", err)
-	}
-	replace := "0"
+	replace, fresh := "0", "0"
 	if run.Replace {
 		replace = "1"
 	}
-	r, err := l.runConfirmed(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)),
-		run.RunKey.String(), run.Revision(), text, replace, run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), descriptor)
-	if err != nil {
-		return Accepted{}, err
+	for {
+		r, err := l.runConfirmed(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)), run.RunKey.String(), run.Revision(), text, replace,
+			run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), run.FinishedAt.UnixMilli(), fresh)
+		switch r.text(0) { // the first two have written nothing that a replica must have
+		case "VERSION":
+			err = l.claimVersion(ctx, run, int(r.int(1)))
+		case "LOOK":
+			err = l.restoreRun(ctx, run.RunKey)
+			if errors.Is(err, waybill.ErrNotFound) {
+				fresh, err = "1", nil
+			}
+		default:
+			if err == nil {
+				return accepted(run, r)
+			}
+		}
+		if err != nil {
+			return Accepted{}, err
+		}
 	}
+}
+
+func accepted(run waybill.Run, r reply) (Accepted, error) {
 	var known waybill.Run
 	if err := json.Unmarshal([]byte(r.text(3)), &known); err != nil {
 		return Accepted{}, fmt.Errorf("decode accepted run: %w", err)
@@ -89,7 +103,7 @@ func (l *Ledger) Run(ctx context.Context, key waybill.RunKey) (Accepted, error) 
 	if err != nil {
 		return Accepted{}, fmt.Errorf("ledger: %w", err)
 	}
-	if len(fields) == 0 {
+	if fields["revision"] == "" {
 		return Accepted{}, fmt.Errorf("run %s: %w", key, waybill.ErrNotFound)
 	}
 	a := Accepted{Outcome: OutcomeSame, Revision: fields["revision"], Generation: atoi(fields["gen"]), SchemaVersion: atoi(fields["version"])}
@@ -97,24 +111,6 @@ func (l *Ledger) Run(ctx context.Context, key waybill.RunKey) (Accepted, error) 
 		return Accepted{}, fmt.Errorf("decode run %s: %w", key, err)
 	}
 	return a, nil
-}
-
-// Schemas returns the descriptors that runs of the workflow were handed in
-// with, by their schema version n; none if there was no run.
-func (l *Ledger) Schemas(ctx context.Context, team, workflow string) (map[int]waybill.Schema, error) {
-	fields, err := l.rdb.HGetAll(ctx, prefix(waybill.Slot(team))+"schemas:"+team+"/"+workflow).Result()
-	if err != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
-	}
-	schemas := make(map[int]waybill.Schema, len(fields))
-	for version, text := range fields {
-		var s waybill.Schema
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return nil, fmt.Errorf("decode schema version %s of %s/%s: %w", version, team, workflow, err)
-		}
-		schemas[atoi(version)] = s
-	}
-	return schemas, nil
 }
 
 // Unplanned returns accepted runs that no delivery was written for yet, oldest
@@ -126,13 +122,21 @@ func (l *Ledger) Unplanned(ctx context.Context, limit int64) ([]waybill.RunKey, 
 	var keys []waybill.RunKey
 	for _, list := range lists {
 		for _, name := range list {
-			part := strings.Split(name, "/")
-			if len(part) == 3 {
-				keys = append(keys, waybill.RunKey{TeamID: part[0], WorkflowID: part[1], JobID: part[2]})
+			if key, ok := parseRunKey(name); ok {
+				keys = append(keys, key)
 			}
 		}
 	}
 	return keys, err
+}
+
+// parseRunKey reads what [waybill.RunKey.String] wrote.
+func parseRunKey(name string) (waybill.RunKey, bool) {
+	part := strings.Split(name, "/")
+	if len(part) != 3 {
+		return waybill.RunKey{}, false
+	}
+	return waybill.RunKey{TeamID: part[0], WorkflowID: part[1], JobID: part[2]}, true
 }
 
 // perSlot asks all slots in one round trip.

@@ -97,7 +97,14 @@ func (l *Ledger) again(ctx context.Context, id, what string) error {
 // loses it before its next effect; what it wrote by then stays, and is not
 // shown as delivered. Cancelling again is a success.
 func (l *Ledger) Cancel(ctx context.Context, id, why string) error {
-	return l.change(ctx, cancelScript, id, why, "what was delivered cannot be cancelled")
+	if err := l.change(ctx, cancelScript, id, why, "what was delivered cannot be cancelled"); err != nil {
+		return err
+	}
+	d, err := l.Delivery(ctx, id)
+	if err != nil {
+		return err
+	}
+	return l.Withdraw(ctx, d)
 }
 
 // change runs a script that moves a delivery, unless its state does not allow it.

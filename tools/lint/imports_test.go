@@ -54,7 +54,7 @@ func rows() []row {
 		{"monitoring", "", yes}, {"monitoring", asynq, yes}, {"monitoring", asynqmon, yes}, {"monitoring", prom, yes}, {"monitoring", redis, yes},
 		{"monitoring", "/tasks", no}, {"monitoring", "/worker", no},
 
-		{"tasks", "", yes}, {"tasks", asynq, yes}, {"tasks", "/internal/ledger", yes}, {"tasks", "/handlers", no}, {"tasks", "/storage", no}, {"tasks", asynqmon, no},
+		{"tasks", "", yes}, {"tasks", asynq, yes}, {"tasks", "/internal/ledger", yes}, {"tasks", "/handlers", no}, {"tasks", "/storage", yes}, {"tasks", "/formats", no}, {"tasks", asynqmon, no},
 
 		{"handlers", "/tasks", yes}, {"handlers", "/formats", yes}, {"handlers", "/storage", yes}, {"handlers", "/internal/ledger", yes},
 		{"handlers", "/worker", no}, {"handlers", "/scheduler", no}, {"handlers", asynq, no}, {"handlers", redis, no}, {"handlers", prom, no}, {"handlers", aws, no},

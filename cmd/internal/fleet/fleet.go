@@ -39,6 +39,7 @@ type Fleet struct {
 	Registry   *monitoring.Registry
 	Log        *slog.Logger
 
+	bucket  storage.Store // our own
 	secrets *secrets.Resolver
 	guard   *netguard.Guard
 	metrics *monitoring.Metrics
@@ -100,6 +101,7 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 	if f.Redis, err = f.Config.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
 		return err
 	}
+	f.bucket = bucket
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
 		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
@@ -179,7 +181,7 @@ func (f *Fleet) sources() source.Opener {
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
 	return scheduler.New(scheduler.Config{
-		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Log: f.Log, Redis: f.Redis})
+		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {

@@ -9,7 +9,7 @@ import (
 
 // Producer hands runs in as the configuration wants it.
 func (f *Fleet) Producer() *tasks.Client {
-	return tasks.NewClient(f.Redis, tasks.WithReplicas(f.Config.Redis.Confirming()))
+	return tasks.NewClient(f.Redis, f.bucket, tasks.WithReplicas(f.Config.Redis.Confirming()))
 }
 
 // ExamineRedis looks at what Redis does with what it is given. An ACL user is

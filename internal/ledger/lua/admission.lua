@@ -134,7 +134,7 @@ end
 -- Returns the ticket that is free now, by its queue.
 local function leave(id)
   local d = redis.call('HMGET', dkey(id), 'connector', 'queue')
-  local connector, queue = d[1], d[2]
+  local connector, queue = d[1], d[2] or '' -- one that was restored has none
   redis.call('HDEL', dkey(id), 'nonce', 'lease', 'notbefore', 'next')
   redis.call('SREM', P .. 'if:' .. queue .. ':' .. connector, id)
   redis.call('ZREM', P .. 'q:' .. queue .. ':' .. connector, id)

@@ -3,13 +3,24 @@
 -- KEYS[1] is always the prefix of one slot, "wb:{s07}:". All other keys are
 -- made from it, so that a script stays within one hash slot of a Cluster.
 --
---   d:<delivery>     HASH  the delivery
+--   d:<delivery>     HASH  the delivery, and its history: n is the number of events so far,
+--                          e<1> to e<n> are the events, of which the last 100 are kept
 --   st:<delivery>    HASH  stage → result of the recorded step (JSON)
---   ev:<delivery>    LIST  history, oldest first (JSON)
---   run:<run>        HASH  the run as it was accepted
+--   run:<run>        HASH  the run as it was accepted; live is the number of its deliveries here
 --   plan             ZSET  runs to be planned → accepted at
+--   idle             ZSET  runs that became no delivery → planned at
+--   horizon          a run that finished before and is not here may be known to our bucket
+--   versions:<team>/<workflow>  HASH  fingerprint of a descriptor → schema version; last → the highest
+--   schemas:<team>/<workflow>   HASH  schema version → descriptor (JSON)
+--   workflows        SET   team/workflow that have schema versions
+--   trim             what is being exported and trimmed (JSON), see trim.go
 --   due              ZSET  deliveries → when to look after them next (the outbox)
---   ix:s:<state>, ix:t:<team>, ix:c:<connector>, ix:w:<workflow>  ZSET → created at
+--   ix:s:<state>, ix:c:<connector>, ix:w:<workflow>  ZSET  deliveries → created at
+--   teams            SET   teams with deliveries
+--   cs:<team>        SET   connectors of the team with deliveries: together their ix:c are the team's index
+--
+-- A delivery takes less than 1 KB with all of this, because Redis packs a hash
+-- whose values are at most 64 bytes: what every delivery has is kept short.
 --
 -- Admission (see admission.go):
 --
@@ -43,10 +54,22 @@ local function set(id, ...)
   redis.call('HSET', dkey(id), 'updated', NOW, ...)
 end
 
+-- notes what happened: "<ms since created>|what|attempt|stage|ms|verdict|code|next|action",
+-- without the empty ones at its end.
 local function event(id, e)
-  e.at = NOW
-  redis.call('RPUSH', P .. 'ev:' .. id, cjson.encode(e))
-  redis.call('LTRIM', P .. 'ev:' .. id, -HISTORY, -1)
+  local text = string.format('%d|%s', NOW - num(get(id, 'created')), e.what)
+  local gap = ''
+  for _, name in ipairs({ 'attempt', 'stage', 'ms', 'verdict', 'code', 'next', 'action' }) do
+    local v = e[name]
+    gap = gap .. '|'
+    if v and v ~= 0 and v ~= '' then
+      text = text .. gap .. (type(v) == 'number' and string.format('%d', v) or v)
+      gap = ''
+    end
+  end
+  local n = redis.call('HINCRBY', dkey(id), 'n', 1)
+  redis.call('HSET', dkey(id), 'e' .. n, text)
+  redis.call('HDEL', dkey(id), 'e' .. (n - HISTORY))
 end
 
 local function to_state(id, state)
@@ -54,6 +77,14 @@ local function to_state(id, state)
   if from and from ~= state then redis.call('ZREM', P .. 'ix:s:' .. from, id) end
   redis.call('ZADD', P .. 'ix:s:' .. state, get(id, 'created'), id)
   set(id, 'state', state)
+end
+
+-- puts a delivery into the indexes that it never leaves until it is trimmed.
+local function index(id, team, workflow, connector, created)
+  redis.call('ZADD', P .. 'ix:w:' .. workflow, created, id)
+  redis.call('ZADD', P .. 'ix:c:' .. connector, created, id)
+  redis.call('SADD', P .. 'cs:' .. team, connector)
+  redis.call('SADD', P .. 'teams', team)
 end
 
 local function due(id, at) redis.call('ZADD', P .. 'due', at, id) end
@@ -74,4 +105,20 @@ local function enqueue(id, grace)
   due(id, NOW + grace)
   local d = redis.call('HMGET', dkey(id), 'task', 'gen', 'queue')
   return { id, d[1], d[2], tostring(n), d[3] }
+end
+
+-- has a run that is not here looked up in our bucket, if it finished before now.
+local function look_up_before_now()
+  local horizon = NOW + 600000 -- finish times are of other clocks, which may be ahead
+  if horizon > num(redis.call('GET', P .. 'horizon')) then redis.call('SET', P .. 'horizon', horizon) end
+end
+
+-- drops a run that has no delivery left, but for those that come with it when
+-- it is planned.
+local function forget_run(run, change, finished)
+  local key = P .. 'run:' .. run
+  if redis.call('EXISTS', key) == 0 or redis.call('HINCRBY', key, 'live', change) > 0 or redis.call('ZSCORE', P .. 'plan', run) then return end
+  redis.call('DEL', key)
+  redis.call('ZREM', P .. 'idle', run)
+  if tonumber(finished) > num(redis.call('GET', P .. 'horizon')) then redis.call('SET', P .. 'horizon', finished) end
 end

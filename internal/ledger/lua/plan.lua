@@ -9,7 +9,7 @@
 -- One that is replaced in flight stays there, and keeps its lane.
 local id, gen, connector, team = ARGV[1], tonumber(ARGV[2]), ARGV[11], ARGV[12]
 describe({ connector, team, ARGV[13], ARGV[14], ARGV[15], ARGV[16] })
-local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'receipt', 'state', 'queue')
+local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'fence', 'state', 'queue')
 if old[1] and tonumber(old[1]) >= gen then return { 'SAME', turns(connector) } end
 
 local created = old[2] or NOW
@@ -18,15 +18,14 @@ if old[1] then
   if not flying then leave(id) end
   redis.call('DEL', P .. 'st:' .. id)
   -- What this generation replaces is the last one that was delivered, if any was.
-  if old[3] then redis.call('HSET', dkey(id), 'replaces', old[3]) end
-  redis.call('HDEL', dkey(id), 'stage', 'verdict', 'code', 'action', 'receipt', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin',
+  if old[4] == 'complete' then redis.call('HSET', dkey(id), 'replaces', old[1] .. '-' .. old[3]) end
+  redis.call('HDEL', dkey(id), 'stage', 'verdict', 'code', 'action', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin',
     'throttled', 'nonce', 'lease', 'notbefore', 'next')
 end
 set(id, 'gen', gen, 'team', team, 'workflow', ARGV[3], 'job', ARGV[4], 'connector', connector,
   'kind', ARGV[5], 'task', ARGV[6], 'queue', flying and old[5] or ARGV[7], 'version', ARGV[8], 'finished', ARGV[9], 'created', created, 'attempts', 0)
-redis.call('ZADD', P .. 'ix:t:' .. team, created, id)
-redis.call('ZADD', P .. 'ix:w:' .. ARGV[3], created, id)
-redis.call('ZADD', P .. 'ix:c:' .. connector, created, id)
+index(id, team, ARGV[3], connector, created)
+if not old[1] then redis.call('HINCRBY', P .. 'run:' .. team .. '/' .. ARGV[3] .. '/' .. ARGV[4], 'live', 1) end
 event(id, { what = old[1] and 'replaced' or 'planned' })
 if flying then return { 'REPLACED', {}, enqueue(id, tonumber(ARGV[10])) } end
 wait(id)
