@@ -1,0 +1,184 @@
+package chaos
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/tasks"
+)
+
+// expected are the deliveries of every run that was acknowledged.
+func (w *world) expected() map[string]bool {
+	list, err := readLines[acknowledged](w.path("acknowledged.log"))
+	w.must(err)
+	ids := map[string]bool{}
+	for _, a := range list {
+		ids[deliveryOf(a.RunKey)] = true
+	}
+	return ids
+}
+
+// audit waits until all that was acknowledged has arrived and the ledger says
+// so, as long as that may take, and counts what the destination holds.
+func (w *world) audit() report {
+	w.Helper()
+	expected := w.expected()
+	w.await(w.patience(), func() bool {
+		return w.arrived() >= len(expected) && len(w.list(w.Context(), waybill.StateComplete)) >= len(expected)
+	})
+	r := report{count: len(expected)}
+	complete := w.list(w.Context(), waybill.StateComplete)
+	rows := map[string]int{}
+	wrong := 0
+	for _, l := range w.lanes() {
+		var newest pointer
+		for i, m := range l.Moves {
+			if i > 0 && m.before(l.Moves[i-1]) {
+				r.regressions++
+			}
+			if newest.before(m) {
+				newest = m
+			}
+		}
+		if l.Latest != newest {
+			wrong++
+		}
+		seen := map[loaded]bool{}
+		for _, row := range l.Rows {
+			rows[row.Delivery]++
+			if seen[row] {
+				r.doubled++
+			}
+			seen[row] = true
+		}
+	}
+	for id := range expected {
+		if _, done := complete[id]; rows[id] == 0 || !done {
+			r.lost++
+		}
+	}
+	r.zero("wrong LATEST", wrong)
+	return r
+}
+
+// list is every delivery in a state.
+func (w *world) list(ctx context.Context, state waybill.State) map[string]waybill.Delivery {
+	w.Helper()
+	all := map[string]waybill.Delivery{}
+	f := ledger.Filter{State: state, Limit: 1000}
+	for {
+		page, err := w.fleet.Ledger.List(ctx, f)
+		if err != nil {
+			w.Logf("list: %v", err)
+			return all
+		}
+		for _, d := range page.Deliveries {
+			all[d.ID] = d
+		}
+		if f.Cursor = page.Cursor; f.Cursor == "" {
+			return all
+		}
+	}
+}
+
+// runAgain counts the tasks that were finished and ran, or will run, once more.
+func (w *world) runAgain() int {
+	done := func() map[string]int {
+		n := map[string]int{}
+		for _, e := range w.attempts() {
+			if e.What == "ended" && e.OK {
+				n[e.Task]++
+			}
+		}
+		return n
+	}
+	left := func() (n int) {
+		finished := done()
+		for _, info := range w.active() {
+			if finished[info.ID] > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	w.await(10*time.Second, func() bool { return left() == 0 })
+	again := left()
+	for _, n := range done() {
+		again += n - 1
+	}
+	return again
+}
+
+// active are the tasks that asynq takes for being worked on.
+func (w *world) active() []*asynq.TaskInfo {
+	list, err := asynq.NewInspectorFromRedisClient(w.fleet.Redis).ListActiveTasks(tasks.QueueExport, asynq.PageSize(1000))
+	if err != nil {
+		w.Logf("active tasks: %v", err)
+	}
+	return list
+}
+
+// restarts are the times from each fall to the next attempt at what the fallen
+// process had taken.
+func (w *world) restarts(falls []fall) (times []time.Duration) {
+	log := w.attempts()
+	for _, f := range falls {
+		open := map[string]bool{}
+		for _, e := range log {
+			switch {
+			case e.PID == f.pid && (e.What == "taken" || e.What == "began"):
+				open[e.Delivery] = true
+			case e.PID == f.pid && e.What == "ended":
+				delete(open, e.Delivery)
+			}
+		}
+		for id := range open {
+			i := slices.IndexFunc(log, func(e entry) bool { return e.Delivery == id && e.What == "began" && e.PID != f.pid && e.At.After(f.at) })
+			if i >= 0 {
+				times = append(times, log[i].At.Sub(f.at))
+			}
+		}
+	}
+	return times
+}
+
+// overlap counts the pairs of attempts at one delivery that were at work at once.
+// An attempt of a killed process ended with it.
+func overlap(log []entry, falls []fall) (n int) {
+	type span struct {
+		delivery   string
+		fence      int64
+		began, end time.Time
+	}
+	var spans []span
+	for _, b := range log {
+		if b.What != "began" {
+			continue
+		}
+		s := span{b.Delivery, b.Fence, b.At, time.Now()}
+		for _, e := range log {
+			if e.What == "ended" && e.PID == b.PID && e.Delivery == b.Delivery && e.Fence == b.Fence {
+				s.end = e.At
+			}
+		}
+		for _, f := range falls {
+			if f.pid == b.PID && s.end.After(f.at) {
+				s.end = f.at
+			}
+		}
+		spans = append(spans, s)
+	}
+	for i, a := range spans {
+		for _, b := range spans[:i] {
+			if a.delivery == b.delivery && a.began.Before(b.end) && b.began.Before(a.end) {
+				n++
+			}
+		}
+	}
+	return n
+}
