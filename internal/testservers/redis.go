@@ -16,7 +16,8 @@ type RedisServer struct {
 	Addr string // host:port
 
 	path, dir string
-	args      []string
+	args, env []string
+	synced    string // where the size of what is on the disk is noted
 	process   *process
 }
 
@@ -24,12 +25,17 @@ type RedisServer struct {
 // command line, where a later one wins over an earlier: "--appendonly", "yes".
 func Redis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
-	path, err := systemProgram("redis-server", "apt-get install redis-server")
-	if err != nil {
+	return startRedis(t, &RedisServer{args: args})
+}
+
+func startRedis(t testing.TB, s *RedisServer) *RedisServer {
+	t.Helper()
+	var port string
+	var err error
+	if s.path, err = systemProgram("redis-server", "apt-get install redis-server"); err != nil {
 		t.Fatal(err)
 	}
-	s := &RedisServer{path: path, dir: t.TempDir(), args: args}
-	var port string
+	s.dir = t.TempDir()
 	s.process, port, err = onFreePort(func(port string) (*process, error) { return s.start(t, port) })
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +72,7 @@ func (s *RedisServer) start(t testing.TB, port string) (*process, error) {
 	args := append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
 	}, s.args...)
-	return start(t, command{path: s.path, args: args, dir: s.dir, ready: func(ctx context.Context, pid int) error {
+	return start(t, command{path: s.path, args: args, env: s.env, dir: s.dir, ready: func(ctx context.Context, pid int) error {
 		return redisAnswers(ctx, net.JoinHostPort("127.0.0.1", port), pid)
 	}})
 }

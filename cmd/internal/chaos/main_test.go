@@ -20,6 +20,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 var (
@@ -57,6 +59,7 @@ type scenario struct {
 	short  int  // and of the short form
 	off    bool // what it is about is switched off
 	run    func(w *world) report
+	redis  func(t *testing.T, s scenario) *testservers.RedisServer // where it is not a durable one
 }
 
 // times are the fleet's own, or shorter ones.
@@ -104,6 +107,9 @@ func (s scenario) breaks(t *testing.T) {
 
 func (s scenario) start(t *testing.T) report {
 	t.Helper()
+	if s.redis == nil {
+		s.redis = durableRedis
+	}
 	return s.run(newWorld(t, s))
 }
 

@@ -40,13 +40,13 @@ type world struct {
 // durable is how the ledger's Redis is to be run.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0"}
 
-func newWorld(t *testing.T, s scenario) *world {
-	t.Helper()
-	return newWorldOn(t, s, testservers.Redis(t, durable...))
+func durableRedis(t *testing.T, _ scenario) *testservers.RedisServer {
+	return testservers.Redis(t, durable...)
 }
 
-func newWorldOn(t *testing.T, s scenario, server *testservers.RedisServer) *world {
+func newWorld(t *testing.T, s scenario) *world {
 	t.Helper()
+	server := s.redis(t, s)
 	w := &world{T: t, scenario: s, dir: t.TempDir(), rng: s.random(), redis: server, names: map[string]int{}}
 	w.lease, w.sweep = s.times()
 	w.connectors = min(max(s.deliveries()/100, 4), 50)

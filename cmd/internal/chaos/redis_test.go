@@ -1,0 +1,101 @@
+package chaos
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/waybillhq/waybill/internal/testservers"
+)
+
+// outages are the times from each moment that Redis was taken away to the next
+// row that arrived.
+func (w *world) outages(at []time.Time) (times []time.Duration) {
+	log := w.attempts()
+	for _, gone := range at {
+		// What was past its last word to Redis when that went is no recovery.
+		i := slices.IndexFunc(log, func(e entry) bool { return e.What == "began" && e.At.Sub(gone) > time.Second })
+		if i >= 0 {
+			times = append(times, log[i].At.Sub(gone))
+		}
+	}
+	return times
+}
+
+var killedRedis = scenario{number: 2, fault: "Redis SIGKILL, 2 s", count: 5000, short: 150, run: func(w *world) report {
+	w.schedulers(role{})
+	w.workers(role{Work: 100 * time.Millisecond, NoHook: w.off})
+	w.submit(w.runs(w.deliveries()))
+	var at []time.Time
+	for k := range 2 {
+		w.awaitProgress((k + 1) * w.deliveries() / 4)
+		at = append(at, time.Now())
+		w.redis.Kill()
+		time.Sleep(2 * time.Second)
+		w.redis.Start(w)
+	}
+	r := w.audit()
+	r.zero("finished work that ran again", w.runAgain())
+	r.recovery = w.outages(at)
+	return r
+}}
+
+func TestAKilledRedisLosesNothingAndRepeatsNothing(t *testing.T) { killedRedis.holds(t) }
+
+func TestWithoutTheCompletionHookFinishedWorkRunsAgainAfterRedisWasKilled(t *testing.T) {
+	killedRedis.breaks(t)
+}
+
+var lostCompletions = scenario{number: 5, fault: "completion write error", count: 500, short: 60, run: func(w *world) report {
+	w.schedulers(role{})
+	w.workers(role{Work: 20 * time.Millisecond, LoseCompletions: true, NoHook: w.off})
+	w.submit(w.runs(w.deliveries()))
+	r := w.audit()
+	lost, err := readLines[entry](w.path("dropped.log"))
+	w.must(err)
+	r.nonZero("completions lost", len(lost))
+	r.zero("finished work that ran again", w.runAgain())
+	return r
+}}
+
+func TestEveryTaskRunsOnceAlthoughItsCompletionIsLost(t *testing.T) { lostCompletions.holds(t) }
+
+func TestWithoutTheCompletionHookALostCompletionLeavesItsTaskToRunAgain(t *testing.T) {
+	lostCompletions.breaks(t)
+}
+
+// cutPower takes the power from a Redis while producers hand in runs: what was
+// not synced to the disk is gone. What counts is what was acknowledged.
+var cutPower = scenario{number: 3, fault: "power loss", count: 5000, short: 300, redis: powered, run: func(w *world) report {
+	w.workers(role{Work: time.Millisecond})
+	w.schedulers(role{})
+	runs := w.runs(w.deliveries())
+	var at []time.Time
+	for part := range slices.Chunk(runs, (len(runs)+2)/3) {
+		handedIn := make(chan struct{})
+		go func() { defer close(handedIn); w.submit(part) }()
+		time.Sleep(time.Duration(300+w.rng.IntN(600)) * time.Millisecond)
+		at = append(at, time.Now())
+		w.redis.CutPower(w)
+		time.Sleep(500 * time.Millisecond)
+		w.redis.Start(w)
+		<-handedIn
+	}
+	r := w.audit()
+	r.recovery = w.outages(at)
+	return r
+}}
+
+func TestAPowerCutLosesNothingThatWasAcknowledged(t *testing.T) { cutPower.holds(t) }
+
+func TestALogSyncedEachSecondLosesWhatWasAcknowledged(t *testing.T) { cutPower.breaks(t) }
+
+// powered is a Redis whose power can be cut; its log is synced each second
+// where the scenario is to show what that costs.
+func powered(t *testing.T, s scenario) *testservers.RedisServer {
+	args := slices.Clone(durable)
+	if s.off {
+		args = append(args, "--appendfsync", "everysec")
+	}
+	return testservers.RedisOnPower(t, args...)
+}
