@@ -22,9 +22,9 @@ func (w *world) outages(at []time.Time) (times []time.Duration) {
 	return times
 }
 
-var killedRedis = scenario{number: 2, fault: "Redis SIGKILL, 2 s", count: 5000, short: 150, run: func(w *world) report {
+var killedRedis = scenario{number: 2, fault: "Redis SIGKILL, 2 s", count: 5000, short: 400, run: func(w *world) report {
 	w.schedulers(role{})
-	w.workers(role{Work: 100 * time.Millisecond, NoHook: w.off})
+	w.workers(role{Work: time.Millisecond, NoHook: w.off}) // most of the time something is on its way to Redis
 	w.submit(w.runs(w.deliveries()))
 	var at []time.Time
 	for k := range 2 {
@@ -69,6 +69,7 @@ func TestWithoutTheCompletionHookALostCompletionLeavesItsTaskToRunAgain(t *testi
 var cutPower = scenario{number: 3, fault: "power loss", count: 5000, short: 300, redis: powered, run: func(w *world) report {
 	w.workers(role{Work: time.Millisecond})
 	w.schedulers(role{})
+	time.Sleep(2 * time.Second) // the customers' connectors are on the disk in any case
 	runs := w.runs(w.deliveries())
 	var at []time.Time
 	for part := range slices.Chunk(runs, (len(runs)+2)/3) {
