@@ -2,12 +2,19 @@ package chaos
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path"
 	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/handlers"
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/tasks"
 )
@@ -32,8 +39,23 @@ func (w *world) audit() report {
 		return w.arrived() >= len(expected) && len(w.list(w.Context(), waybill.StateComplete)) >= len(expected)
 	})
 	r := report{count: len(expected)}
+	there := map[string]int{}
+	if w.export {
+		w.auditObjects(&r, there)
+	} else {
+		w.auditRows(&r, there)
+	}
 	complete := w.list(w.Context(), waybill.StateComplete)
-	rows := map[string]int{}
+	for id := range expected {
+		if _, done := complete[id]; there[id] == 0 || !done {
+			r.lost++
+		}
+	}
+	return r
+}
+
+// auditRows counts what stands in the test's destination, by delivery.
+func (w *world) auditRows(r *report, there map[string]int) {
 	wrong := 0
 	for _, l := range w.lanes() {
 		for i, m := range l.Moves {
@@ -44,7 +66,7 @@ func (w *world) audit() report {
 		seen, newest := map[loaded]bool{}, ""
 		for _, row := range l.Rows {
 			newest = max(newest, row.Job) // jobs finished in the order of their names
-			rows[row.Delivery]++
+			there[row.Delivery]++
 			if seen[row] {
 				r.doubled++
 			}
@@ -54,13 +76,45 @@ func (w *world) audit() report {
 			wrong++
 		}
 	}
-	for id := range expected {
-		if _, done := complete[id]; rows[id] == 0 || !done {
-			r.lost++
+	r.zero("wrong LATEST", wrong)
+}
+
+// auditObjects holds every object in the customers' bucket against the manifest
+// beside it: a file that none names, or that is not as it says, was doubled.
+func (w *world) auditObjects(r *report, there map[string]int) {
+	objects := w.objects()
+	for name, content := range objects {
+		if path.Base(name) != handlers.ManifestName {
+			continue
+		}
+		var m handlers.Manifest
+		w.must(json.Unmarshal(content, &m))
+		delete(objects, name)
+		whole := m.State == "complete"
+		for _, file := range m.Files {
+			key := path.Join(path.Dir(name), file.Name)
+			sum := sha256.Sum256(objects[key])
+			whole = whole && hex.EncodeToString(sum[:]) == file.SHA256
+			delete(objects, key)
+		}
+		if whole {
+			there[m.DeliveryID]++
 		}
 	}
-	r.zero("wrong LATEST", wrong)
-	return r
+	r.doubled += len(objects)
+}
+
+// objects is the content of the customers' bucket.
+func (w *world) objects() map[string][]byte {
+	objects := map[string][]byte{}
+	root := os.DirFS(w.path("bucket"))
+	w.must(fs.WalkDir(root, "kadoa", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			objects[name], err = fs.ReadFile(root, name)
+		}
+		return err
+	}))
+	return objects
 }
 
 // list is every delivery in a state.

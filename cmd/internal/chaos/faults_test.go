@@ -72,7 +72,11 @@ func (*faults) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 func (f *faults) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		name := f.name(cmd)
-		f.crash("before:" + name)
+		point := name
+		if name == "enter" || name == "record" {
+			point += "-" + fmt.Sprint(cmd.Args()[6]) // the step, third of the script's arguments
+		}
+		f.crash("before:" + point)
 		f.shift(name, cmd)
 		if name == "settle" && f.SwallowSettle {
 			setReply(cmd, []any{int64(1), string(waybill.StateFailed), "0"})
@@ -90,7 +94,7 @@ func (f *faults) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			unfence(name, cmd)
 		}
 		if err == nil {
-			f.crash("after:" + name)
+			f.crash("after:" + point)
 		}
 		return err
 	}
@@ -127,13 +131,13 @@ func (f *faults) name(cmd redis.Cmder) string {
 	return ""
 }
 
-// crash kills this process at a point, once in the fleet's life.
+// crash kills this process at a point, once in the fleet's life for each kind of process.
 func (f *faults) crash(point string) {
 	for _, p := range f.CrashAt {
 		if p != point {
 			continue
 		}
-		claim, err := os.OpenFile(filepath.Join(f.Dir, "crashed", strings.ReplaceAll(point, ":", "-")), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		claim, err := os.OpenFile(filepath.Join(f.Dir, "crashed", f.Kind+"-"+point), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 		if err == nil {
 			_ = claim.Close()
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

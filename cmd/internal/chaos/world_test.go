@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
+	"github.com/waybillhq/waybill/handlers"
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/testservers"
@@ -32,6 +32,8 @@ type world struct {
 	config       string
 	lease, sweep time.Duration
 	connectors   int
+	records      string // the source of every run
+	export       bool   // the fleet's own handlers deliver files; else it is the test's destination
 
 	mu    sync.Mutex
 	names map[string]int // of processes, for their logs
@@ -51,8 +53,10 @@ func newWorld(t *testing.T, s scenario) *world {
 	w.lease, w.sweep = s.times()
 	w.connectors = min(max(s.deliveries()/100, 4), 50)
 	for _, dir := range []string{"own", "dest/lanes", "crashed", "bucket", "logs"} {
-		w.must(os.MkdirAll(filepath.Join(w.dir, dir), 0o755))
+		w.must(os.MkdirAll(w.path(dir), 0o755))
 	}
+	w.records = w.path("records.jsonl")
+	w.must(os.WriteFile(w.records, []byte("{\"Title\":\"a\"}\n{\"Title\":\"b\"}\n"), 0o600))
 	w.config = w.configure(fmt.Sprintf("{url: \"redis://%s/0\"}", server.Addr))
 	cfg, err := config.Load(w.config, func(string) (string, bool) { return "", false }, config.NeedBucket)
 	w.must(err)
@@ -62,7 +66,7 @@ func newWorld(t *testing.T, s scenario) *world {
 	for i := range w.connectors {
 		_, err := w.fleet.Connectors.Apply(t.Context(), connectors.Connector{
 			ID: fmt.Sprintf("customer-%d", i), Team: fmt.Sprintf("team-%d", i), Kind: waybill.KindStorage, MaxInFlight: 8,
-			Storage: &connectors.Storage{URL: fileURL(filepath.Join(w.dir, "bucket")), Formats: []string{"jsonl", "csv"}},
+			Storage: &connectors.Storage{URL: fileURL(w.path("bucket")), Formats: []string{"jsonl", "csv"}},
 		})
 		w.must(err)
 	}
@@ -71,9 +75,9 @@ func newWorld(t *testing.T, s scenario) *world {
 
 // configure writes a waybill.yaml for processes that reach Redis that way.
 func (w *world) configure(redis string) string {
-	file := filepath.Join(w.dir, fmt.Sprintf("waybill-%d.yaml", time.Now().UnixNano()))
+	file := w.path(fmt.Sprintf("waybill-%d.yaml", time.Now().UnixNano()))
 	text := fmt.Sprintf("redis: %s\nbucket: {url: %q}\nsources: {fileRoot: %q}\ntimes: {lease: %s, sweep: %s}\n",
-		redis, fileURL(filepath.Join(w.dir, "own")), w.dir, w.lease, w.sweep)
+		redis, fileURL(w.path("own")), filepath.Dir(w.dir), w.lease, w.sweep)
 	w.must(os.WriteFile(file, []byte(text), 0o600))
 	return file
 }
@@ -89,15 +93,13 @@ func (w *world) must(err error) {
 
 // runs are n finished runs, spread over the customers, two workflows each.
 func (w *world) runs(n int) []waybill.Run {
-	records := filepath.Join(w.dir, "records.jsonl")
-	w.must(os.WriteFile(records, []byte("{\"Title\":\"a\"}\n{\"Title\":\"b\"}\n"), 0o600))
-	began := time.Now().Truncate(time.Second).Add(-24 * time.Hour).UTC()
+	began := time.Date(2025, 1, 15, 10, 30, 0, 0, time.UTC)
 	list := make([]waybill.Run, n)
 	for i := range list {
 		list[i] = waybill.Run{
 			RunKey: waybill.RunKey{TeamID: fmt.Sprintf("team-%d", i%w.connectors), WorkflowID: fmt.Sprintf("wf-%d", i/w.connectors%2), JobID: fmt.Sprintf("job-%06d", i)},
 			State:  waybill.RunFinished, FinishedAt: began.Add(time.Duration(i) * time.Second), RowCount: 2,
-			Source: waybill.Source{URI: fileURL(records)},
+			Source: waybill.Source{URI: fileURL(w.records)},
 			Schema: waybill.Schema{Fields: []waybill.Field{{Name: "Title", DataType: waybill.String}}},
 		}
 	}
@@ -160,6 +162,11 @@ func (w *world) patience() time.Duration {
 
 // arrived counts the runs of which rows are at the destination.
 func (w *world) arrived() int {
+	if w.export {
+		files, err := filepath.Glob(w.path("bucket/kadoa/*/*/*/" + handlers.ManifestName))
+		w.must(err)
+		return len(files)
+	}
 	seen := map[string]bool{}
 	for _, l := range w.lanes() {
 		for _, r := range l.Rows {
@@ -192,17 +199,6 @@ func (w *world) attempts() []entry {
 	list, err := readLines[entry](w.path("dest/attempts.log"))
 	w.must(err)
 	return list
-}
-
-// states are what the ledger says of every delivery.
-func (w *world) states(ctx context.Context) map[string]waybill.State {
-	states := map[string]waybill.State{}
-	for _, s := range waybill.States() {
-		for id, d := range w.list(ctx, s) {
-			states[id] = d.State
-		}
-	}
-	return states
 }
 
 func encodeFile(path string, v any) error {
