@@ -101,8 +101,8 @@ func (ls *Lease) load(ctx context.Context, id string) error {
 func (ls *Lease) Context() context.Context { return ls.ctx }
 
 // renew keeps the lease until it is closed or lost. A Redis that does not
-// answer is asked again until the lease has run out by our own clock: then
-// somebody else may hold the delivery.
+// answer is asked once more; then the attempt ends while the lease still has
+// some time, because after it somebody else may hold the delivery.
 func (ls *Lease) renew() {
 	every := ls.ledger.opts.Lease / 3
 	tick := time.NewTicker(every)
@@ -115,13 +115,13 @@ func (ls *Lease) renew() {
 		case <-tick.C:
 		}
 		asked := time.Now()
-		ctx, cancel := context.WithTimeout(ls.ctx, every)
+		ctx, cancel := context.WithTimeout(ls.ctx, every/2)
 		r, err := ls.ledger.run(ctx, renewScript, ls.prefix, ls.Delivery.ID, ls.Fence, millis(ls.ledger.opts.Lease))
 		cancel()
 		switch {
 		case err == nil && r.int(0) == 1:
 			renewed = asked
-		case err == nil, time.Since(renewed) > ls.ledger.opts.Lease-every:
+		case err == nil, asked.Sub(renewed) > ls.ledger.opts.Lease/2: // the second in a row; a third would come too late
 			ls.cancel(ErrLost)
 			return
 		}
