@@ -11,4 +11,7 @@ var (
 	ErrIDUsed = errors.New("the id is or was in use; ids are never used again")
 	// ErrChanged means: it is no longer what the caller read; read it again.
 	ErrChanged = errors.New("it was changed meanwhile")
+	// ErrUnavailable means: it cannot be kept safely just now, and nobody is
+	// told that it is; the same again, later, is safe and succeeds.
+	ErrUnavailable = errors.New("it cannot be kept safely just now")
 )

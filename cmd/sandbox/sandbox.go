@@ -39,6 +39,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		return nil, fmt.Errorf("start Redis in memory: %w", err)
 	}
 	cfg.Redis.URL = "redis://" + redis.Addr() + "/0"
+	cfg.Redis.AllowUnsafe = []string{config.UnsafeEviction, config.UnsafeNoAOF} // it is gone with the process
 	log, err := monitoring.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
 	if err != nil {
 		return nil, err
@@ -47,6 +48,9 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	if err != nil {
 		redis.Close()
 		return nil, err
+	}
+	if err := f.RequireSafeRedis(ctx); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	s := &sandbox{Fleet: f, dir: o.dir}
 	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4})
@@ -112,7 +116,7 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 	if err := os.MkdirAll(bucket, 0o755); err != nil {
 		return nil, fmt.Errorf("make bucket: %w", err)
 	}
-	client := tasks.NewClient(s.Redis)
+	client := s.Producer()
 	ids := map[string]string{} // team → connector
 	var deliveries []string
 	for _, run := range runs {

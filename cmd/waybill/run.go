@@ -10,7 +10,6 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
-	"github.com/waybillhq/waybill/tasks"
 )
 
 func (p *program) run() *cobra.Command {
@@ -27,7 +26,7 @@ func (p *program) runSubmit() *cobra.Command {
 		Short: "Hand in finished runs; handing the same run in twice is a success",
 		Args:  cobra.NoArgs,
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, _ []string) error {
-			client := tasks.NewClient(f.Redis)
+			client := f.Producer()
 			for _, file := range files {
 				run, err := readRun(file)
 				if err != nil {

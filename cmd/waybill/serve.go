@@ -35,6 +35,9 @@ func (p *program) worker() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, f.Close()) }()
+			if err := f.RequireSafeRedis(cmd.Context()); err != nil {
+				return err
+			}
 			w, err := f.Worker(sizes)
 			if err != nil {
 				return err
@@ -59,6 +62,9 @@ func (p *program) scheduler() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, f.Close()) }()
+			if err := f.RequireSafeRedis(cmd.Context()); err != nil {
+				return err
+			}
 			return serve(cmd.Context(), f, listen, f.SchedulerMux(), f.Scheduler().Run)
 		},
 	}

@@ -37,6 +37,9 @@ type Redis struct {
 	Sentinel Sentinel    `yaml:"sentinel"`
 	Cluster  Cluster     `yaml:"cluster"`
 	TLS      TLS         `yaml:"tls"`
+
+	WaitReplicas Replicas `yaml:"waitReplicas" help:"replicas that must have an accepted run before its producer hears of it; left out: 1 with sentinel, with cluster, and where a server has a replica"`
+	AllowUnsafe  []string `yaml:"allowUnsafe" help:"start although Redis may lose what it is given: eviction (it evicts keys), no-aof (no append-only file), no-fsync (appendfsync no)"`
 }
 
 // Sentinel names a master that Redis Sentinels know.
@@ -57,6 +60,8 @@ type Cluster struct {
 type TLS struct {
 	Enabled bool   `yaml:"enabled" help:"encrypt connections to sentinel and cluster; with a URL write rediss://"`
 	CA      string `yaml:"ca" help:"file with the certificates to trust; the system's if left out"`
+
+	ServerName string `yaml:"serverName" help:"name that the servers' certificates must bear; left out: the host that is connected to"`
 }
 
 // S3 says how a bucket is reached. Without keys the ambient credentials of the

@@ -52,7 +52,8 @@ func TestGoodFiles(t *testing.T) {
 	}
 	sentinel, cluster, folder, json, plain := Default(), Default(), Default(), Default(), Default()
 	sentinel.Redis = Redis{
-		Username: "waybill", Password: ref(t, "env:REDIS_PASSWORD"), TLS: TLS{Enabled: true},
+		Username: "waybill", Password: ref(t, "env:REDIS_PASSWORD"), TLS: TLS{Enabled: true, ServerName: "redis.internal"},
+		WaitReplicas: 2, AllowUnsafe: []string{UnsafeNoAOF},
 		Sentinel: Sentinel{
 			Master: "waybill", Addrs: []string{"10.0.0.1:26379", "10.0.0.2:26379", "[::1]:26379"}, DB: 3,
 			Username: "watcher", Password: ref(t, "env:SENTINEL_PASSWORD"),
@@ -135,6 +136,8 @@ func TestVariablesOverrideTheFile(t *testing.T) {
 	got, err := Load("testdata/full.good.yml", env(map[string]string{
 		"WAYBILL_REDIS_URL":             "redis://other:6379/1",
 		"WAYBILL_REDIS_TLS_CA":          "",
+		"WAYBILL_REDIS_WAIT_REPLICAS":   "0",
+		"WAYBILL_REDIS_ALLOW_UNSAFE":    "no-aof, eviction",
 		"WAYBILL_BUCKET_ACCESS_KEY_ID":  "file:/run/secrets/id",
 		"WAYBILL_BUCKET_PATH_STYLE":     "false",
 		"WAYBILL_SOURCES_ALLOW":         "s3://a/{teamId}/, s3://b/{teamId}/",
@@ -152,6 +155,7 @@ func TestVariablesOverrideTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.Redis.URL, want.Redis.TLS.CA = "redis://other:6379/1", ""
+	want.Redis.WaitReplicas, want.Redis.AllowUnsafe = NoReplicas, []string{UnsafeNoAOF, UnsafeEviction}
 	want.Bucket.AccessKeyID, want.Bucket.PathStyle = ref(t, "file:/run/secrets/id"), false
 	want.Sources.Allow, want.Sources.S3.Region = []string{"s3://a/{teamId}/", "s3://b/{teamId}/"}, "us-east-1"
 	want.Limits.MaxInFlight, want.Limits.LargestRecord, want.Times.Lease = 2, 1<<30, time.Minute
@@ -190,6 +194,22 @@ func TestMissingFile(t *testing.T) {
 	}
 	if c, err := Load("", noEnv); err != nil || !reflect.DeepEqual(c, Default()) {
 		t.Errorf("no file: %+v, %v", c, err)
+	}
+}
+
+func TestReferencesNamesEverySecret(t *testing.T) {
+	c, err := Load("testdata/full.good.yml", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range c.References() {
+		got = append(got, r.Path+"="+r.Ref.String())
+	}
+	want := []string{"redis.password=env:REDIS_PASSWORD", "bucket.accessKeyId=env:BUCKET_ID", "bucket.secretAccessKey=file:/run/secrets/bucket",
+		"sources.azure.sas=file:/run/secrets/sas", "platform.apiKey=env:PLATFORM_KEY"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/secrets"
 )
 
 // Setting is one line of the table of settings.
@@ -29,6 +30,23 @@ func Settings() []Setting {
 		settings = append(settings, s)
 	})
 	return settings
+}
+
+// Reference is a setting that refers to a secret.
+type Reference struct {
+	Path string // bucket.secretAccessKey
+	Ref  secrets.Ref
+}
+
+// References lists the settings that refer to a secret.
+func (c Config) References() []Reference {
+	var refs []Reference
+	eachSetting("", reflect.ValueOf(&c).Elem(), func(path string, _ reflect.StructField, v reflect.Value) {
+		if ref, ok := reflect.TypeAssert[secrets.Ref](v); ok && !ref.IsZero() {
+			refs = append(refs, Reference{path, ref})
+		}
+	})
+	return refs
 }
 
 func eachSetting(path string, v reflect.Value, visit func(string, reflect.StructField, reflect.Value)) {

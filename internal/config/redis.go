@@ -70,6 +70,8 @@ func (r Redis) Options(ctx context.Context, resolver Resolver, poolSize int) (*r
 		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second,
 		MaxRetries: 3, DialerRetries: 1, // the retry of the command is the retry of the dial
 		PoolSize: poolSize,
+		// Naming the library to Redis is a command more that an ACL user would need.
+		DisableIdentity: true,
 		// Only hosted Redis of one vendor sends these; elsewhere the handshake is an error in Redis's log.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
@@ -117,18 +119,19 @@ func (r Redis) authenticate(ctx context.Context, resolver Resolver, o *redis.Uni
 }
 
 func (t TLS) config() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CA == "" {
-		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+		return c, nil
 	}
 	pem, err := os.ReadFile(t.CA)
 	if err != nil {
 		return nil, fmt.Errorf("read redis.tls.ca: %w", err)
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
 		return nil, waybill.Problems{{Field: "redis.tls.ca", Message: "holds no certificate in PEM form"}}
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
+	return c, nil
 }
 
 // Connect returns a client that has reached Redis once. The caller closes it.

@@ -2,14 +2,7 @@ package config
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/waybillhq/waybill/internal/secrets"
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 func TestRedisOptions(t *testing.T) {
@@ -89,7 +83,11 @@ func TestRedisOptionsFail(t *testing.T) {
 }
 
 func TestConnectOverTLSAsAUserWhosePasswordIsRotated(t *testing.T) {
-	cert, caFile := selfSigned(t)
+	files := testservers.NewCertificates(t, "redis.test")
+	cert, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
 	withCert := &tls.Config{Certificates: []tls.Certificate{cert}}
 	server := miniredis.NewMiniRedis()
 	if err := server.StartTLS(withCert); err != nil {
@@ -99,7 +97,7 @@ func TestConnectOverTLSAsAUserWhosePasswordIsRotated(t *testing.T) {
 	server.RequireUserAuth("waybill", "first")
 	password := filepath.Join(t.TempDir(), "password")
 	writeFile(t, password, "first\n")
-	r := Redis{URL: "rediss://waybill@" + server.Addr() + "/0", Password: ref(t, "file:"+password), TLS: TLS{CA: caFile}}
+	r := Redis{URL: "rediss://waybill@" + server.Addr() + "/0", Password: ref(t, "file:"+password), TLS: TLS{CA: files.CAFile, ServerName: "redis.test"}}
 	client, err := r.Connect(t.Context(), secrets.NewResolver(), 2)
 	if err != nil {
 		t.Fatal(err)
@@ -132,24 +130,20 @@ func TestConnectFails(t *testing.T) {
 	}
 }
 
-func selfSigned(t *testing.T) (tls.Certificate, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+func TestHowManyReplicasConfirm(t *testing.T) {
+	sentinel, cluster := Sentinel{Master: "m"}, Cluster{Addrs: []string{"a:1"}}
+	for want, list := range map[int][]Redis{
+		0:  {{}},
+		1:  {{Sentinel: sentinel}, {Cluster: cluster}, {WaitReplicas: 1}},
+		2:  {{WaitReplicas: 2}, {Cluster: cluster, WaitReplicas: 2}},
+		-1: {{WaitReplicas: NoReplicas}, {Sentinel: sentinel, WaitReplicas: NoReplicas}},
+	} {
+		for _, r := range list {
+			if got := r.Confirming(); got != want {
+				t.Errorf("%+v: %d, want %d", r, got, want)
+			}
+		}
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	writeFile(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
 
 func writeFile(t *testing.T, path, text string) {

@@ -57,6 +57,12 @@ func (r Redis) validate() (p waybill.Problems) {
 	if r.TLS.CA != "" && !filepath.IsAbs(r.TLS.CA) {
 		p.Addf("tls.ca", "%s is not an absolute path", waybill.Quote(r.TLS.CA))
 	}
+	if r.WaitReplicas > maxReplicas {
+		p.Addf("waitReplicas", "%s is out of range; use 0 to %d", r.WaitReplicas, maxReplicas)
+	}
+	for i, name := range r.AllowUnsafe {
+		oneOf(&p, element("allowUnsafe", i), name, UnsafeEviction, UnsafeNoAOF, UnsafeNoFsync)
+	}
 	return p
 }
 
@@ -75,6 +81,9 @@ func (r Redis) validateURL() (p waybill.Problems) {
 	}
 	if r.TLS.CA != "" && !u.tls {
 		p.Addf("tls.ca", "is of no use with redis://; write rediss://")
+	}
+	if r.TLS.ServerName != "" && !u.tls {
+		p.Addf("tls.serverName", "is of no use with redis://; write rediss://")
 	}
 	return p
 }

@@ -29,6 +29,7 @@ type Options struct {
 	Grace       time.Duration // how long a queued delivery may wait before the sweep asks the queue after it; default 8 s
 	MaxCrashes  int           // attempts that may end without a word before the delivery fails; default 10
 	MaxThrottle time.Duration // a delivery that is throttled longer fails; default 24 h
+	Replicas    int           // that confirm an accepted run, NoReplicas for none; default 1 where Redis is a Cluster, is behind Sentinels or has a replica, else none
 	Log         *slog.Logger
 }
 
@@ -53,6 +54,8 @@ type Ledger struct {
 	bucket storage.Store
 	queue  Queue
 	opts   Options
+
+	replication replication
 }
 
 // New returns a ledger. The queue may be nil in a process that only reads.
@@ -107,7 +110,7 @@ type reply []any
 func (l *Ledger) run(ctx context.Context, s *redis.Script, prefix string, args ...any) (reply, error) {
 	v, err := s.Run(ctx, l.rdb, []string{prefix}, args...).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("ledger: %w", err)
+		return nil, classify(err)
 	}
 	if list, ok := v.([]any); ok {
 		return list, nil

@@ -47,7 +47,9 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("run %s was handed in before with another %s; set replace to true to deliver it anew", e.Run, strings.Join(e.Fields, ", "))
 }
 
-// Accept takes a finished run into the ledger: durable when it returns.
+// Accept takes a finished run into the ledger: durable when it returns, in as
+// many replicas as [Options] say. Where Redis cannot promise that just now the
+// error matches [waybill.ErrUnavailable], and handing the run in again is safe.
 // Handing in the same revision again is a success and changes nothing; another
 // revision is a [*ConflictError] unless the run says replace.
 func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) {
@@ -66,7 +68,7 @@ func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) 
 	if run.Replace {
 		replace = "1"
 	}
-	r, err := l.run(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)),
+	r, err := l.runConfirmed(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)),
 		run.RunKey.String(), run.Revision(), text, replace, run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), descriptor)
 	if err != nil {
 		return Accepted{}, err

@@ -32,7 +32,9 @@ func RedisOnPower(t testing.TB, args ...string) *RedisServer {
 	if out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", source, err, out)
 	}
-	return startRedis(t, &RedisServer{args: args, synced: noted, env: []string{"LD_PRELOAD=" + library, "SYNCED=" + noted}})
+	s := &RedisServer{dir: dir, synced: noted, env: []string{"LD_PRELOAD=" + library, "SYNCED=" + noted}}
+	s.command = func(port string) []string { return s.standalone(port, args) }
+	return startRedis(t, s)
 }
 
 // CutPower ends the server as a cut of its power would: with SIGKILL, and what

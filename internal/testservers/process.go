@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -99,6 +100,31 @@ func (p *process) await(ready func(context.Context, int) error) error {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // the only error is that it has ended already
 	<-p.done
+}
+
+func (p *process) signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually asks until the answer is nil, for as long as a server may take to start.
+func eventually(t testing.TB, what string, ask func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited %s for %s: %v", startTimeout, what, err)
+		case <-time.After(pollInterval):
+		}
+	}
 }
 
 var errPortTaken = errors.New("the port was taken by another process")

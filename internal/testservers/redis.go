@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,8 +17,10 @@ type RedisServer struct {
 	Addr string // host:port
 
 	path, dir string
-	args, env []string
-	synced    string // where the size of what is on the disk is noted
+	env       []string                   // beside the test's own
+	synced    string                     // file that says how much is on the disk, see RedisOnPower
+	busPort   string                     // of a Cluster's node
+	command   func(port string) []string // its arguments
 	process   *process
 }
 
@@ -25,17 +28,23 @@ type RedisServer struct {
 // command line, where a later one wins over an earlier: "--appendonly", "yes".
 func Redis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
-	return startRedis(t, &RedisServer{args: args})
+	s := &RedisServer{dir: t.TempDir()}
+	s.command = func(port string) []string { return s.standalone(port, args) }
+	return startRedis(t, s)
+}
+
+func (s *RedisServer) standalone(port string, args []string) []string {
+	return append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
+		"--repl-diskless-sync-delay", "0"}, args...) // a replica need not wait for others
 }
 
 func startRedis(t testing.TB, s *RedisServer) *RedisServer {
 	t.Helper()
-	var port string
 	var err error
 	if s.path, err = systemProgram("redis-server", "apt-get install redis-server"); err != nil {
 		t.Fatal(err)
 	}
-	s.dir = t.TempDir()
+	var port string
 	s.process, port, err = onFreePort(func(port string) (*process, error) { return s.start(t, port) })
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +55,13 @@ func startRedis(t testing.TB, s *RedisServer) *RedisServer {
 
 // Kill ends the server with SIGKILL, as a crash would, and returns when it is gone.
 func (s *RedisServer) Kill() { s.process.kill() }
+
+// Stop halts the server's process (SIGSTOP): its connections stay open and
+// nothing answers, until [RedisServer.Continue].
+func (s *RedisServer) Stop(t testing.TB) { s.process.signal(t, syscall.SIGSTOP) }
+
+// Continue lets a halted server go on.
+func (s *RedisServer) Continue(t testing.TB) { s.process.signal(t, syscall.SIGCONT) }
 
 // Start starts the server again after [RedisServer.Kill], on the same port and
 // with what it had written to its folder.
@@ -69,10 +85,7 @@ func (s *RedisServer) Client(t testing.TB) *redis.Client {
 }
 
 func (s *RedisServer) start(t testing.TB, port string) (*process, error) {
-	args := append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
-	}, s.args...)
-	return start(t, command{path: s.path, args: args, env: s.env, dir: s.dir, ready: func(ctx context.Context, pid int) error {
+	return start(t, command{path: s.path, args: s.command(port), env: s.env, dir: s.dir, ready: func(ctx context.Context, pid int) error {
 		return redisAnswers(ctx, net.JoinHostPort("127.0.0.1", port), pid)
 	}})
 }

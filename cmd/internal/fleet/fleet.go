@@ -58,34 +58,63 @@ func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {
 // uploadParts bounds the memory of all uploads of a process: 64 parts of 8 MiB.
 const uploadParts = 64
 
+// New prepares what needs no connection. [Fleet.Connect] connects.
+func New(cfg config.Config, log *slog.Logger) (*Fleet, error) {
+	guard, err := netguard.New(netguard.Options{Allow: cfg.Network.Allow})
+	if err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	return &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), guard: guard, secrets: secrets.NewResolver(),
+		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}, nil
+}
+
 // Open connects to what the configuration names. poolSize is the number of
 // connections to Redis.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int) (*Fleet, error) {
-	f := &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), secrets: secrets.NewResolver(),
-		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}
-	redis.SetLogger(redisLogger{log})
-	var err error
-	if f.guard, err = netguard.New(netguard.Options{Allow: cfg.Network.Allow}); err != nil {
-		return nil, fmt.Errorf("network: %w", err)
-	}
-	if f.Redis, err = cfg.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
+	f, err := New(cfg, log)
+	if err != nil {
 		return nil, err
 	}
-	bucket, err := f.open(ctx, ours(cfg.Bucket.URL, cfg.Bucket.S3))
+	bucket, err := f.OwnBucket(ctx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("our own bucket: %w", err), f.Redis.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{Lease: cfg.Times.Lease, Log: log})
+	if err := f.Connect(ctx, bucket, poolSize); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// OwnBucket opens our own bucket.
+func (f *Fleet) OwnBucket(ctx context.Context) (storage.Store, error) {
+	bucket, err := f.open(ctx, ours(f.Config.Bucket.URL, f.Config.Bucket.S3))
+	if err != nil {
+		return nil, fmt.Errorf("our own bucket: %w", err)
+	}
+	return bucket, nil
+}
+
+// Connect connects to Redis, and opens the ledger there and in our bucket.
+func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int) (err error) {
+	redis.SetLogger(redisLogger{f.Log})
+	if f.Redis, err = f.Config.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
+		return err
+	}
+	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
+		Lease: f.Config.Times.Lease, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
 	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
-	return f, nil
+	return nil
 }
 
 // Close closes what Open and the stores opened.
 func (f *Fleet) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	errs := []error{f.Redis.Close(), f.guard.Close()}
+	errs := []error{f.guard.Close()}
+	if f.Redis != nil {
+		errs = append(errs, f.Redis.Close())
+	}
 	for _, s := range f.stores {
 		if c, ok := s.(io.Closer); ok {
 			errs = append(errs, c.Close())
