@@ -52,7 +52,7 @@ var deployment = scenario{number: 12, fault: "rolling deploy, clocks ±70 s", co
 	w.keep(role{Kind: "scheduler"})
 	other := w.sweep
 	w.sweep *= 3
-	w.keep(role{Kind: "scheduler", Config: w.configure(`{url: "redis://` + w.redis.Addr + `/0"}`)})
+	w.keep(role{Kind: "scheduler", Config: w.configure(w.redis.setting)})
 	w.sweep = other
 	work := 200 * time.Millisecond
 	if w.off {

@@ -20,8 +20,6 @@ import (
 	"os"
 	"testing"
 	"time"
-
-	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 var (
@@ -59,7 +57,7 @@ type scenario struct {
 	short  int  // and of the short form
 	off    bool // what it is about is switched off
 	run    func(w *world) report
-	redis  func(t *testing.T, s scenario) *testservers.RedisServer // where it is not a durable one
+	redis  func(t *testing.T, s scenario) backend // where it is not one durable server
 }
 
 // times are the fleet's own, or shorter ones.

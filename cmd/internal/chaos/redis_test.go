@@ -1,7 +1,10 @@
 package chaos
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,10 +96,69 @@ func TestALogSyncedEachSecondLosesWhatWasAcknowledged(t *testing.T) { cutPower.b
 
 // powered is a Redis whose power can be cut; its log is synced each second
 // where the scenario is to show what that costs.
-func powered(t *testing.T, s scenario) *testservers.RedisServer {
+func powered(t *testing.T, s scenario) backend {
 	args := slices.Clone(durable)
 	if s.off {
 		args = append(args, "--appendfsync", "everysec")
 	}
-	return testservers.RedisOnPower(t, args...)
+	return single(testservers.RedisOnPower(t, args...))
+}
+
+// failover kills the master while producers hand in runs. The replicas are the
+// next master and its own; where they are behind, nothing of the master's last
+// 1.5 seconds reaches them.
+func failover(behind bool) func(w *world) report {
+	return func(w *world) report {
+		w.careless = w.off
+		w.schedulers(role{})
+		w.workers(role{Work: 10 * time.Millisecond})
+		runs := w.runs(w.deliveries())
+		half := len(runs) / 2
+		w.submit(runs[:half])
+		w.awaitProgress(half / 2)
+		s := w.redis.sentinels
+		if behind {
+			for _, replica := range s.Replicas {
+				replica.Stop(w)
+			}
+		}
+		handedIn := make(chan struct{})
+		go func() { defer close(handedIn); w.submit(runs[half:]) }()
+		time.Sleep(1500 * time.Millisecond)
+		at := time.Now()
+		s.Master.Kill()
+		if behind {
+			for _, replica := range s.Replicas {
+				replica.Start(w) // with what it had on its disk; what waited for it on the way is gone
+			}
+		}
+		<-handedIn
+		r := w.audit()
+		r.recovery, r.bound = w.outages([]time.Time{at}), 10*time.Second
+		return r
+	}
+}
+
+func sentinels(t *testing.T, _ scenario) backend {
+	s := testservers.Sentinel(t, 2, durable...)
+	var addrs []string
+	for _, a := range s.Addrs() {
+		addrs = append(addrs, strconv.Quote(a))
+	}
+	return backend{sentinels: s, setting: fmt.Sprintf("{sentinel: {master: %s, addrs: [%s]}}", testservers.SentinelMaster, strings.Join(addrs, ", "))}
+}
+
+var (
+	failedOver       = scenario{number: 4, fault: "Sentinel failover", count: 2000, short: 150, redis: sentinels, run: failover(false)}
+	failedOverBehind = scenario{number: 4, fault: "likewise, replicas 1.5 s behind", count: 2000, short: 150, redis: sentinels, run: failover(true)}
+)
+
+func TestAFailoverLosesNothingThatWasAcknowledged(t *testing.T) { failedOver.holds(t) }
+
+func TestAFailoverToAReplicaThatIsBehindLosesNothingThatWasAcknowledged(t *testing.T) {
+	failedOverBehind.holds(t)
+}
+
+func TestProducersThatDoNotWaitForAReplicaLoseRunsInAFailover(t *testing.T) {
+	failedOverBehind.breaks(t)
 }

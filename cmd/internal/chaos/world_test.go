@@ -27,12 +27,13 @@ type world struct {
 	scenario
 	dir          string
 	rng          *rand.Rand
-	redis        *testservers.RedisServer
+	redis        backend
 	fleet        *fleet.Fleet // the test's own view
 	config       string
 	lease, sweep time.Duration
 	connectors   int
 	records      string // the source of every run
+	careless     bool   // producers do not wait for replicas
 	export       bool   // the fleet's own handlers deliver files; else it is the test's destination
 
 	mu    sync.Mutex
@@ -42,9 +43,18 @@ type world struct {
 // durable is how the ledger's Redis is to be run.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0"}
 
-func durableRedis(t *testing.T, _ scenario) *testservers.RedisServer {
-	return testservers.Redis(t, durable...)
+// backend is the Redis of a world, and what waybill.yaml says of it.
+type backend struct {
+	*testservers.RedisServer
+	setting   string
+	sentinels *testservers.SentinelServers
 }
+
+func single(server *testservers.RedisServer) backend {
+	return backend{RedisServer: server, setting: fmt.Sprintf("{url: \"redis://%s/0\"}", server.Addr)}
+}
+
+func durableRedis(t *testing.T, _ scenario) backend { return single(testservers.Redis(t, durable...)) }
 
 func newWorld(t *testing.T, s scenario) *world {
 	t.Helper()
@@ -57,7 +67,7 @@ func newWorld(t *testing.T, s scenario) *world {
 	}
 	w.records = w.path("records.jsonl")
 	w.must(os.WriteFile(w.records, []byte("{\"Title\":\"a\"}\n{\"Title\":\"b\"}\n"), 0o600))
-	w.config = w.configure(fmt.Sprintf("{url: \"redis://%s/0\"}", server.Addr))
+	w.config = w.configure(server.setting)
 	cfg, err := config.Load(w.config, func(string) (string, bool) { return "", false }, config.NeedBucket)
 	w.must(err)
 	w.fleet, err = fleet.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), 20)
@@ -117,7 +127,11 @@ func deliveryOf(key waybill.RunKey) string {
 // each was acknowledged.
 func (w *world) submit(runs []waybill.Run) {
 	w.Helper()
-	client := tasks.NewClient(w.fleet.Redis)
+	var options []tasks.ClientOption
+	if w.careless {
+		options = append(options, tasks.WithReplicas(tasks.NoReplicas))
+	}
+	client := tasks.NewClient(w.fleet.Redis, options...)
 	var group sync.WaitGroup
 	const producers = 8
 	for p := range producers {
