@@ -116,7 +116,8 @@ func (r *rig) plan(t *testing.T, run waybill.Run) tasks.DeliveryRef {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Ledger.Plan(t.Context(), a, []ledger.Planned{{Connector: "lake", Kind: waybill.KindStorage, Task: "export.push", MaxInFlight: 4}}); err != nil {
+	if err := r.Ledger.Plan(t.Context(), a, []ledger.Planned{{Task: "export.push", Queue: "export", Connector: ledger.Connector{
+		ID: "lake", Team: a.Run.TeamID, Kind: waybill.KindStorage, Live: "export", MaxInFlight: 4}}}); err != nil {
 		t.Fatal(err)
 	}
 	return tasks.DeliveryRef{Delivery: r.queue.last.Delivery, Generation: r.queue.last.Generation, Enqueue: r.queue.last.Enqueue}

@@ -30,6 +30,7 @@ var (
 	bytesOut     = Metric{"waybill_delivery_bytes_total", "counter", []string{"kind"}, "Bytes of complete deliveries."}
 	rowsOut      = Metric{"waybill_delivery_rows_total", "counter", []string{"kind"}, "Rows of complete deliveries."}
 	castFailures = Metric{"waybill_cast_failures_total", "counter", nil, "Values that did not fit their field's type and became NULL."}
+	pauses       = Metric{"waybill_connector_pauses_total", "counter", []string{"kind"}, "Connectors that were paused after failures in a row."}
 	quarantined  = Metric{"waybill_quarantined_records_total", "counter", nil, "Malformed records that were left out."}
 
 	queueSize    = Metric{"waybill_queue_size", "gauge", []string{"queue"}, "Tasks in the queue, whatever their state."}
@@ -42,7 +43,7 @@ var (
 // Catalog lists every metric of this package, for the documentation.
 func Catalog() []Metric {
 	list := []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, bytesOut, rowsOut,
-		castFailures, quarantined, queueSize, queueTasks, queueLatency, queuePaused, queueErrors}
+		castFailures, quarantined, pauses, queueSize, queueTasks, queueLatency, queuePaused, queueErrors}
 	for i := range list {
 		list[i].Labels = slices.Clone(list[i].Labels) // the caller's to sort
 	}
@@ -81,10 +82,10 @@ type Metrics struct {
 	tasks []Task
 	kinds []waybill.Kind
 
-	deliveries, retries, stepFailures, bytes, rows *prometheus.CounterVec
-	castFailures, quarantined                      prometheus.Counter
-	inProgress                                     *prometheus.GaugeVec
-	stepDuration, freshness                        *prometheus.HistogramVec
+	deliveries, retries, stepFailures, bytes, rows, pauses *prometheus.CounterVec
+	castFailures, quarantined                              prometheus.Counter
+	inProgress                                             *prometheus.GaugeVec
+	stepDuration, freshness                                *prometheus.HistogramVec
 }
 
 // NewMetrics registers the metrics with reg, every series of the tasks and
@@ -93,20 +94,21 @@ func NewMetrics(reg prometheus.Registerer, tasks []Task, kinds []waybill.Kind) *
 	m := &Metrics{
 		tasks: tasks, kinds: kinds,
 		deliveries: counter(deliveries), retries: counter(retries), stepFailures: counter(stepFailures),
-		bytes: counter(bytesOut), rows: counter(rowsOut),
+		bytes: counter(bytesOut), rows: counter(rowsOut), pauses: counter(pauses),
 		castFailures: counter(castFailures).WithLabelValues(), quarantined: counter(quarantined).WithLabelValues(),
 		inProgress:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: inProgress.Name, Help: inProgress.Help}, inProgress.Labels),
 		stepDuration: histogram(stepDuration, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
 		// 60 s and 120 s are promised; the buckets stand at the promises and close around them.
 		freshness: histogram(freshness, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 6*3600, 24*3600),
 	}
-	reg.MustRegister(m.deliveries, m.retries, m.stepFailures, m.bytes, m.rows, m.castFailures, m.quarantined, m.inProgress, m.stepDuration, m.freshness)
+	reg.MustRegister(m.deliveries, m.retries, m.stepFailures, m.bytes, m.rows, m.castFailures, m.quarantined, m.pauses, m.inProgress, m.stepDuration, m.freshness)
 	for _, t := range tasks {
 		m.announce(t)
 	}
 	for _, k := range kinds {
 		m.bytes.WithLabelValues(string(k))
 		m.rows.WithLabelValues(string(k))
+		m.pauses.WithLabelValues(string(k))
 		m.freshness.WithLabelValues(string(k))
 	}
 	return m
@@ -177,6 +179,13 @@ func (m *Metrics) Delivered(kind waybill.Kind, rows, bytes int64, freshness time
 	m.rows.WithLabelValues(label).Add(float64(max(0, rows)))
 	m.bytes.WithLabelValues(label).Add(float64(max(0, bytes)))
 	m.freshness.WithLabelValues(label).Observe(max(0, freshness).Seconds())
+}
+
+// Paused counts a connector that was paused after failures in a row.
+func (m *Metrics) Paused(kind waybill.Kind) {
+	if m != nil {
+		m.pauses.WithLabelValues(bounded(kind, m.kinds)).Inc()
+	}
 }
 
 // Converted counts what a conversion could not take as it was.

@@ -52,23 +52,30 @@ func (s *Scheduler) plan(ctx context.Context, key waybill.RunKey) error {
 		if !ok {
 			return fmt.Errorf("connector %s: no task of this version delivers to kind %q", c.ID, c.Kind)
 		}
-		planned = append(planned, ledger.Planned{Connector: c.ID, Kind: c.Kind, Task: first.Name, MaxInFlight: c.MaxInFlight})
+		planned = append(planned, ledger.Planned{Task: first.Name, Queue: first.Queue, Connector: c.forLedger(first)})
 	}
 	s.cfg.Log.InfoContext(ctx, "run planned", "team", key.TeamID, "workflow", key.WorkflowID, "job", key.JobID,
 		"generation", accepted.Generation, "schemaVersion", accepted.SchemaVersion, "deliveries", len(planned))
 	return s.cfg.Ledger.Plan(ctx, accepted, planned)
 }
 
-// refill admits what connectors have room for: completions do that already;
-// this is for those that a crash cut short.
-func (s *Scheduler) refill(ctx context.Context) error {
+// describe tells the ledger what connectors are: a changed limit takes effect
+// before the next run of its team.
+func (s *Scheduler) describe(ctx context.Context) error {
 	all, err := s.cfg.Subscribers(ctx, "")
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, c := range all {
-		errs = append(errs, s.cfg.Ledger.Refill(ctx, c.Team, c.ID))
+		if first, ok := tasks.Starting(c.Kind); ok {
+			errs = append(errs, s.cfg.Ledger.Describe(ctx, c.forLedger(first)))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+func (c Subscriber) forLedger(first tasks.Declaration) ledger.Connector {
+	return ledger.Connector{ID: c.ID, Team: c.Team, Kind: c.Kind, Live: first.Queue, MaxInFlight: c.MaxInFlight,
+		Destination: c.Destination, Ordered: first.Ordered}
 }

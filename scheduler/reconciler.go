@@ -18,6 +18,42 @@ const (
 	lookAgain  = 15 * time.Second // after a queued delivery whose task is where it should be
 )
 
+// Sweep repairs what processes left that ended half-way. Replicas may sweep at
+// the same time.
+func (s *Scheduler) Sweep(ctx context.Context) error {
+	windows, err := s.windows()
+	return errors.Join(err, s.Reconcile(ctx), s.cfg.Ledger.Mend(ctx, windows))
+}
+
+const (
+	leastWindow = 8 // of a queue, with however few workers
+	perSlot     = 2 // deliveries in flight for each handler: while one is worked on, the next is at hand
+)
+
+// windows sizes the queues by the workers that are alive. Without any, or if
+// asynq cannot be asked, sizes are left as they are.
+func (s *Scheduler) windows() (map[string]int, error) {
+	windows := map[string]int{}
+	for _, queue := range tasks.QueueNames() {
+		windows[queue] = 0
+	}
+	servers, err := s.cfg.Inspector.Servers()
+	if err != nil {
+		return windows, fmt.Errorf("ask asynq for its workers: %w", err)
+	}
+	for _, server := range servers {
+		for queue := range server.Queues { // a server of ours has one
+			windows[queue] += server.Concurrency * perSlot
+		}
+	}
+	for queue, size := range windows {
+		if size > 0 {
+			windows[queue] = max(size, leastWindow)
+		}
+	}
+	return windows, nil
+}
+
 // Reconcile looks after every delivery that should have moved on: its task was
 // lost, its worker died, or its replay is due.
 func (s *Scheduler) Reconcile(ctx context.Context) error {
@@ -63,11 +99,10 @@ func (s *Scheduler) repair(ctx context.Context, d ledger.Due, why string) error 
 // taskAlive asks asynq whether a delivery's task will still run. Without
 // asking, a deep backlog would breed duplicates.
 func (s *Scheduler) taskAlive(r ledger.Ready) (bool, error) {
-	d, ok := tasks.Lookup(r.Task)
-	if !ok {
+	if _, ok := tasks.Lookup(r.Task); !ok {
 		return true, nil // a newer version's business
 	}
-	info, err := s.cfg.Inspector.GetTaskInfo(d.Queue, tasks.TaskID(r))
+	info, err := s.cfg.Inspector.GetTaskInfo(r.Queue, tasks.TaskID(r))
 	switch {
 	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
 		return false, nil

@@ -1,5 +1,5 @@
 // Package scheduler decides what is enqueued and when: it plans accepted runs
-// into deliveries, refills the queue and repairs what a crash left. Any number
+// into deliveries, admits them and repairs what a crash left. Any number
 // of replicas run side by side without a leader: everything they do is one
 // atomic, idempotent change of the ledger.
 package scheduler
@@ -24,6 +24,7 @@ type Subscriber struct {
 	Team        string
 	Kind        waybill.Kind
 	MaxInFlight int
+	Destination string // what can be paused as one, e.g. s3/eu-central-1
 	Wants       func(workflowID string) bool
 }
 
@@ -33,6 +34,7 @@ type Subscribers func(ctx context.Context, team string) ([]Subscriber, error)
 // Inspector is what the reconciler asks of asynq.
 type Inspector interface {
 	GetTaskInfo(queue, id string) (*asynq.TaskInfo, error)
+	Servers() ([]*asynq.ServerInfo, error)
 }
 
 // Config says how a scheduler runs. Zero values take the defaults.
@@ -50,8 +52,8 @@ type Scheduler struct {
 	cfg Config
 }
 
-// refillEvery counts sweeps between two refills of every connector.
-const refillEvery = 12
+// describeEvery counts sweeps between two descriptions of every connector.
+const describeEvery = 12
 
 // New returns a scheduler.
 func New(cfg Config) *Scheduler {
@@ -78,9 +80,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		s.try(ctx, "sweep", s.Reconcile(ctx))
-		if n++; n%refillEvery == 0 {
-			s.try(ctx, "refill", s.refill(ctx))
+		s.try(ctx, "sweep", s.Sweep(ctx))
+		if n++; n%describeEvery == 0 {
+			s.try(ctx, "describe connectors", s.describe(ctx))
 		}
 	}
 }

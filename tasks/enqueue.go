@@ -55,7 +55,7 @@ func (e *Enqueuer) one(ctx context.Context, r ledger.Ready) error {
 		return err
 	}
 	_, err = e.client.EnqueueContext(ctx, asynq.NewTask(d.Name, payload),
-		asynq.Queue(d.Queue), asynq.TaskID(TaskID(r)), asynq.MaxRetry(maxRetry), asynq.Timeout(d.Timeout), asynq.Retention(retention))
+		asynq.Queue(r.Queue), asynq.TaskID(TaskID(r)), asynq.MaxRetry(maxRetry), asynq.Timeout(d.Timeout), asynq.Retention(retention))
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("enqueue %s: %w", TaskID(r), err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
 )
 
 // MaxPayload bounds a payload in bytes. Payloads hold ids only: they are shown
@@ -32,11 +33,12 @@ type RetryPolicy struct {
 // Declaration is what the system knows of a task type.
 type Declaration struct {
 	Name    string          // e.g. "export.push"
-	Queue   string          // the asynq queue of live deliveries
+	Queue   string          // the asynq queue of live deliveries; historical ones go to [QueueBackfill]
 	Timeout time.Duration   // hard cap of one attempt
 	Retry   RetryPolicy     //
 	Stages  []waybill.Stage // the steps it does, in order
 	Starts  []waybill.Kind  // the kinds of connector whose deliveries begin with it
+	Ordered bool            // at a connector, one delivery of a workflow at a time
 	Summary string          // one line, for the documentation
 }
 
@@ -96,9 +98,10 @@ func (r DeliveryRef) Validate() error {
 	return p.Err()
 }
 
-// Queues.
+// Queues. Each has workers of its own.
 const (
-	QueueExport = "export"
+	QueueExport   = "export"
+	QueueBackfill = ledger.Backfill // historical deliveries, whatever their task
 )
 
 // ExportPush converts a run and pushes its files to a customer's object store.
@@ -139,9 +142,9 @@ func Starting(kind waybill.Kind) (Declaration, bool) {
 	return Declaration{}, false
 }
 
-// QueueNames lists the queues that the declarations use.
+// QueueNames lists the queues.
 func QueueNames() []string {
-	var names []string
+	names := []string{QueueBackfill}
 	for _, d := range All() {
 		names = append(names, d.Queue)
 	}

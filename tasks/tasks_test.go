@@ -75,7 +75,7 @@ func setup(t *testing.T) (*redis.Client, *asynq.Inspector) {
 
 func TestEnqueueingTwiceIsOneTask(t *testing.T) {
 	rdb, inspector := setup(t)
-	ready := ledger.Ready{Delivery: ref.Delivery, Task: "export.push", Generation: ref.Generation, Enqueue: ref.Enqueue}
+	ready := ledger.Ready{Delivery: ref.Delivery, Task: "export.push", Generation: ref.Generation, Enqueue: ref.Enqueue, Queue: tasks.QueueExport}
 	for range 2 {
 		if err := tasks.NewEnqueuer(rdb).Enqueue(t.Context(), []ledger.Ready{ready}); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -28,6 +30,7 @@ import (
 //	Attempt: Transient, tries left   retrying                   again after the policy's delay
 //	Attempt: Transient, none left    failed, perhaps a replay   task deleted
 //	Attempt: Blocked, Permanent      blocked, failed            task deleted
+//	Attempt of a paused connector    waiting                    task deleted
 //
 // asynq never archives and never counts: see maxRetry in package tasks.
 
@@ -107,7 +110,14 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 	}
 	f := decision.Failure
 	w.cfg.Metrics.Outcome(d.Name, outcomes[settled.State], f.Stage)
+	if settled.Pauses {
+		w.cfg.Metrics.Paused(delivery.Kind)
+		log.Error("connector paused after failures in a row", "code", f.Code, "action", "Mend what its deliveries say, then resume it.")
+	}
 	switch settled.State {
+	case waybill.StateWaiting:
+		log.Info("attempt ended; the connector is paused", "stage", f.Stage, "code", f.Code)
+		return fmt.Errorf("the connector is paused: %w", asynq.RevokeTask)
 	case waybill.StateQueued:
 		log.Info("attempt given back")
 		return &verdict{text: "the attempt was interrupted and given back"}
@@ -153,19 +163,27 @@ func decide(policy tasks.RetryPolicy, d waybill.Delivery, f *waybill.Failure, ca
 	case f.Verdict == waybill.Throttled:
 		return ledger.Decision{State: waybill.StateRetrying, After: cmp.Or(f.After, 30*time.Second), Failure: f}
 	case f.Verdict == waybill.Blocked:
-		return ledger.Decision{State: waybill.StateBlocked, Costs: true, Failure: f}
+		return ledger.Decision{State: waybill.StateBlocked, Costs: true, Counts: byDestination(f), Failure: f}
 	case f.Verdict == waybill.Transient && retries < len(policy.Delays):
 		return ledger.Decision{State: waybill.StateRetrying, After: policy.Delays[max(retries, 0)], Costs: true, Failure: f}
 	case f.Verdict == waybill.Transient && d.Replays < len(policy.Replays):
-		return ledger.Decision{State: waybill.StateFailed, After: policy.Replays[d.Replays], Costs: true, Failure: f}
+		return ledger.Decision{State: waybill.StateFailed, After: policy.Replays[d.Replays], Costs: true, Counts: byDestination(f), Failure: f}
 	default:
-		return ledger.Decision{State: waybill.StateFailed, Costs: true, Failure: f}
+		return ledger.Decision{State: waybill.StateFailed, Costs: true, Counts: byDestination(f), Failure: f}
 	}
+}
+
+// byDestination says whether a failure is the destination's: not the run's or
+// its source's, whose next run may be well, and not our own.
+func byDestination(f *waybill.Failure) bool {
+	part, _, _ := strings.Cut(f.Code, ".")
+	return !slices.Contains([]string{"source", "records", "internal"}, part)
 }
 
 // outcomes are the metric's words for how the ledger settled an attempt.
 var outcomes = map[waybill.State]monitoring.Outcome{
 	waybill.StateQueued:   monitoring.OutcomeSkipped,
+	waybill.StateWaiting:  monitoring.OutcomeSkipped,
 	waybill.StateRetrying: monitoring.OutcomeRetry,
 	waybill.StateBlocked:  monitoring.OutcomeBlocked,
 	waybill.StateFailed:   monitoring.OutcomeFailed,

@@ -126,7 +126,8 @@ func (r *rig) submit(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.delivery = waybill.DeliveryID(run.RunKey, "lake")
-	err = r.Plan(t.Context(), a, []ledger.Planned{{Connector: "lake", Kind: waybill.KindStorage, Task: "export.push", MaxInFlight: 4}})
+	err = r.Plan(t.Context(), a, []ledger.Planned{{Task: "export.push", Queue: "export", Connector: ledger.Connector{
+		ID: "lake", Team: a.Run.TeamID, Kind: waybill.KindStorage, Live: "export", MaxInFlight: 4}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,9 +349,9 @@ func TestConfigurationErrors(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer rdb.Close()
 	for name, queues := range map[string]map[string]int{
-		`queue "exprot" does not exist; queues are [export]`: {"exprot": 1},
-		"queue export=0: give at least one handler":          {"export": 0},
-		"no queue to work on; queues are [export]":           {},
+		`queue "exprot" does not exist; queues are [backfill export]`: {"exprot": 1},
+		"queue export=0: give at least one handler":                   {"export": 0},
+		"no queue to work on; queues are [backfill export]":           {},
 	} {
 		if _, err := New(rdb, Config{Queues: queues}); err == nil || err.Error() != name {
 			t.Errorf("got %v, want %s", err, name)

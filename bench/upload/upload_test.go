@@ -251,7 +251,8 @@ func (m *measure) delivery(b *testing.B) func() waybill.Receipt {
 	if err != nil {
 		b.Fatal(err)
 	}
-	planned := []ledger.Planned{{Connector: connector.ID, Kind: connector.Kind, Task: tasks.ExportPush.Name, MaxInFlight: 1}}
+	planned := []ledger.Planned{{Task: tasks.ExportPush.Name, Queue: tasks.QueueExport, Connector: ledger.Connector{
+		ID: connector.ID, Team: connector.Team, Kind: connector.Kind, Live: tasks.QueueExport, MaxInFlight: 1}}}
 	if err := h.Ledger.Plan(b.Context(), accepted, planned); err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +16,8 @@ import (
 
 func (p *program) connector() *cobra.Command {
 	cmd := &cobra.Command{Use: "connector", Short: "Customers' destinations"}
-	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorSQL(), p.connectorDelete())
+	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorSQL(),
+		p.connectorPause(), p.connectorResume(), p.connectorDelete())
 	return cmd
 }
 
@@ -31,11 +33,11 @@ func (p *program) connectorApply() *cobra.Command {
 				return err
 			}
 			for _, c := range list {
-				change, err := f.Connectors.Apply(cmd.Context(), c)
+				applied, err := f.ApplyConnector(cmd.Context(), c)
 				if err != nil {
 					return fmt.Errorf("connector %s: %w", c.ID, err)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", c.ID, change)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", c.ID, applied.Change, goesOn(applied))
 			}
 			return nil
 		}),
@@ -43,6 +45,18 @@ func (p *program) connectorApply() *cobra.Command {
 	cmd.Flags().StringVarP(&path, "file", "f", "", "a YAML file, or a folder of them")
 	_ = cmd.MarkFlagRequired("file") // the flag exists
 	return cmd
+}
+
+// goesOn says what waited for the connector's settings.
+func goesOn(a fleet.Applied) string {
+	text := ""
+	if a.Resumed {
+		text += "; its pause is over"
+	}
+	if a.Retried > 0 {
+		text += fmt.Sprintf("; %d blocked deliveries are on their way again", a.Retried)
+	}
+	return text
 }
 
 func (p *program) connectorList() *cobra.Command {
@@ -61,15 +75,23 @@ func (p *program) connectorList() *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), list)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "CONNECTOR\tKIND\tTEAM\tWORKFLOWS\tWHERE")
+			fmt.Fprintln(w, "CONNECTOR\tKIND\tTEAM\tWORKFLOWS\tDESTINATION\tWHERE\tPAUSE")
 			for _, c := range list {
 				workflows := "all"
 				if len(c.Workflows) > 0 {
 					workflows = strings.Join(c.Workflows, ",")
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, c.Storage.URL)
+				pause, err := f.Ledger.ConnectorPause(cmd.Context(), c.Team, c.ID)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, fleet.Destination(c), c.Storage.URL,
+					cmp.Or(pauseText(pause), "-"))
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			return printDestinationPauses(cmd, f)
 		}),
 	}
 	cmd.Flags().StringVar(&team, "team", "", "of this team")
@@ -112,7 +134,7 @@ func shown(c connectors.Connector) (string, error) {
 func (p *program) connectorDelete() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete ID",
-		Short: "Forget a connector; what was delivered stays where it is, and the id is never used again",
+		Short: "Forget a connector and cancel what is on its way to it; what was delivered stays, and the id is never used again",
 		Args:  cobra.ExactArgs(1),
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
 			if err := f.Connectors.Delete(cmd.Context(), args[0]); err != nil {

@@ -18,13 +18,12 @@ import (
 
 func (p *program) delivery() *cobra.Command {
 	cmd := &cobra.Command{Use: "delivery", Short: "The history of deliveries, and what to do about them"}
-	cmd.AddCommand(p.deliveryList(), p.deliveryShow(), p.deliveryRetry(), p.deliveryWatch())
+	cmd.AddCommand(p.deliveryList(), p.deliveryShow(), p.deliveryRetry(), p.deliveryCancel(), p.deliveryWatch())
 	return cmd
 }
 
 func (p *program) deliveryList() *cobra.Command {
-	var filter ledger.Filter
-	var state, stage, since string
+	var filter deliveryFilter
 	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -32,16 +31,13 @@ func (p *program) deliveryList() *cobra.Command {
 		Short: "List deliveries, newest first",
 		Args:  cobra.NoArgs,
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, _ []string) (err error) {
-			if filter.State, filter.Stage, err = parseStates(state, stage); err != nil {
-				return err
-			}
-			if filter.Since, err = parseSince(since, time.Now()); err != nil {
+			if err := filter.parse(); err != nil {
 				return err
 			}
 			if asJSON && !cmd.Flags().Changed("limit") {
 				limit = 0 // a program wants them all
 			}
-			list, more, err := collect(cmd, f, filter, limit)
+			list, more, err := collect(cmd, f, filter.Filter, limit)
 			if err != nil {
 				return err
 			}
@@ -51,14 +47,8 @@ func (p *program) deliveryList() *cobra.Command {
 			return printTable(cmd.OutOrStdout(), list, more)
 		}),
 	}
+	filter.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&filter.Team, "team", "", "of this team")
-	flags.StringVar(&filter.Connector, "connector", "", "to this connector")
-	flags.StringVar(&filter.Workflow, "workflow", "", "of this workflow")
-	flags.StringVar(&filter.Job, "job", "", "of this job")
-	flags.StringVar(&state, "state", "", "in this state: "+oneOf(waybill.States()))
-	flags.StringVar(&stage, "stage", "", "at this stage: "+oneOf(waybill.Stages()))
-	flags.StringVar(&since, "since", "", "created since: a duration such as 24h, or a time such as 2025-01-15T10:30:00Z")
 	flags.IntVar(&limit, "limit", 50, "at most so many; 0: all (the default with --json)")
 	flags.BoolVar(&asJSON, "json", false, "as a JSON array")
 	return cmd
@@ -120,25 +110,6 @@ func story(cmd *cobra.Command, f *fleet.Fleet, id string) (waybill.Delivery, []w
 	}
 	history, err := f.Ledger.History(cmd.Context(), id)
 	return d, history, err
-}
-
-func (p *program) deliveryRetry() *cobra.Command {
-	return &cobra.Command{
-		Use:   "retry ID…",
-		Short: "Send failed or blocked deliveries on their way again",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			var errs []error
-			for _, id := range args {
-				if err := f.Ledger.Retry(cmd.Context(), id); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s is on its way again\n", id)
-			}
-			return errors.Join(errs...)
-		}),
-	}
 }
 
 func (p *program) deliveryWatch() *cobra.Command {

@@ -120,6 +120,7 @@ type Network struct {
 // Limits bound what one run, record or connector may take.
 type Limits struct {
 	MaxInFlight    int   `yaml:"maxInFlight" help:"deliveries of one connector under way at once, where the connector does not say"`
+	MaxFailures    int   `yaml:"maxFailures" help:"a connector is paused after so many deliveries in a row that failed by its destination"`
 	LargestRecord  Bytes `yaml:"largestRecord" help:"a larger record is quarantined"`
 	Nesting        int   `yaml:"nesting" help:"a deeper record is quarantined"`
 	Expansion      int   `yaml:"expansion" help:"a compressed source may become this many times larger"`
@@ -143,7 +144,7 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Brand:  "kadoa",
-		Limits: Limits{MaxInFlight: 4, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
+		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
 		Times:  Times{Lease: 15 * time.Second, Sweep: 5 * time.Second, Stall: 5 * time.Minute},
 		Log:    Log{Level: "info", Format: "json"},
 	}

@@ -149,6 +149,7 @@ func (s S3) validate(needsRegion bool) (p waybill.Problems) {
 
 func (l Limits) validate() (p waybill.Problems) {
 	inRange(&p, "maxInFlight", l.MaxInFlight, 1, 1000)
+	inRange(&p, "maxFailures", l.MaxFailures, 1, 1000)
 	inRange(&p, "largestRecord", l.LargestRecord, 1<<10, 1<<30)
 	inRange(&p, "nesting", l.Nesting, 1, 10_000)
 	inRange(&p, "expansion", l.Expansion, 1, 100_000)

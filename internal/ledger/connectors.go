@@ -20,15 +20,7 @@ const (
 	connectorDeleted = "wb:{cn}:deleted" // SET of ids
 )
 
-var connectorPutScript = redis.NewScript(mustRead("lua/connector_put.lua"))
-
-func mustRead(name string) string {
-	text, err := luaFiles.ReadFile(name)
-	if err != nil {
-		panic(err) // the files are part of the program
-	}
-	return string(text)
-}
+var connectorPutScript = load("connector_put")
 
 // PutConnector keeps a connector's document in the place of the one that the
 // caller read (nil: none). It returns [waybill.ErrIDUsed], or
@@ -85,7 +77,8 @@ func (l *Ledger) Connectors(ctx context.Context, team string) ([][]byte, error) 
 	return list, nil
 }
 
-// DeleteConnector forgets a connector; its id stays used.
+// DeleteConnector forgets a connector, and cancels what was on its way to it;
+// its id stays used.
 func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
 	team, err := l.rdb.HGet(ctx, connectorTeams, id).Result()
 	if errors.Is(err, redis.Nil) {
@@ -103,8 +96,35 @@ func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
+	if err := l.cancelAll(ctx, team, id); err != nil {
+		return err
+	}
 	if removed.Val() == 0 {
 		return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
 	}
 	return nil
+}
+
+// cancelAll cancels every delivery to a connector that is not complete.
+func (l *Ledger) cancelAll(ctx context.Context, team, connector string) error {
+	f := Filter{Team: team, Connector: connector}
+	for {
+		page, err := l.List(ctx, f)
+		if err != nil {
+			return err
+		}
+		for _, d := range page.Deliveries {
+			if d.State == waybill.StateComplete {
+				continue
+			}
+			r, err := l.run(ctx, cancelScript, prefix(waybill.Slot(team)), d.ID, "connector deleted")
+			if err != nil {
+				return err
+			}
+			l.admit(ctx, r.turns(1))
+		}
+		if f.Cursor = page.Cursor; f.Cursor == "" {
+			return nil
+		}
+	}
 }

@@ -20,6 +20,7 @@ var (
 	forgetScript   = script("forget")
 	pinScript      = script("pin")
 	completeScript = script("complete")
+	handOnScript   = script("handon")
 )
 
 // BusyError means that the delivery cannot begin now: another attempt holds
@@ -208,7 +209,7 @@ func (ls *Lease) PinSource(ctx context.Context, etag string) (string, error) {
 }
 
 // Complete writes the receipt to our bucket, completes the delivery, and
-// enqueues what its connector has room for now.
+// admits what comes next in its place.
 func (ls *Lease) Complete(ctx context.Context, receipt waybill.Receipt) error {
 	d := ls.Delivery
 	receipt.DeliveryID, receipt.RunKey, receipt.Connector, receipt.Kind = d.ID, d.RunKey, d.Connector, d.Kind
@@ -219,7 +220,18 @@ func (ls *Lease) Complete(ctx context.Context, receipt waybill.Receipt) error {
 	if err != nil {
 		return err
 	}
-	r, err := ls.ledger.run(ctx, completeScript, ls.prefix, d.ID, ls.Fence, receipt.Rows, receipt.Bytes, key, millis(ls.ledger.opts.Grace))
+	r, err := ls.ledger.run(ctx, completeScript, ls.prefix, d.ID, ls.Fence, receipt.Rows, receipt.Bytes, key)
+	if err := ls.held(r, err); err != nil {
+		return err
+	}
+	ls.ledger.admit(ctx, r.turns(1))
+	return nil
+}
+
+// HandOn ends the attempt and hands the delivery to its next task. It needs no
+// admission of its own: the delivery stays in flight and keeps its lane.
+func (ls *Lease) HandOn(ctx context.Context, task string) error {
+	r, err := ls.ledger.run(ctx, handOnScript, ls.prefix, ls.Delivery.ID, ls.Fence, task, millis(ls.ledger.opts.Grace))
 	if err := ls.held(r, err); err != nil {
 		return err
 	}

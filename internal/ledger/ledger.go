@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,6 +31,7 @@ type Options struct {
 	MaxCrashes  int           // attempts that may end without a word before the delivery fails; default 10
 	MaxThrottle time.Duration // a delivery that is throttled longer fails; default 24 h
 	Replicas    int           // that confirm an accepted run, NoReplicas for none; default 1 where Redis is a Cluster, is behind Sentinels or has a replica, else none
+	MaxFailures int           // deliveries in a row failed by their destination, then the connector is paused; default 5
 	Log         *slog.Logger
 }
 
@@ -38,7 +40,8 @@ type Ready struct {
 	Delivery   string
 	Task       string // task type that does its next step
 	Generation int
-	Enqueue    int // counts how often the delivery was handed to the queue
+	Enqueue    int    // counts how often the delivery was handed to the queue
+	Queue      string // that it goes to
 }
 
 // Queue puts what the ledger admitted into the task queue. Where it fails, or
@@ -64,6 +67,7 @@ func New(rdb redis.UniversalClient, bucket storage.Store, queue Queue, opts Opti
 	opts.Grace = cmp.Or(opts.Grace, 8*time.Second)
 	opts.MaxCrashes = cmp.Or(opts.MaxCrashes, 10)
 	opts.MaxThrottle = cmp.Or(opts.MaxThrottle, 24*time.Hour)
+	opts.MaxFailures = cmp.Or(opts.MaxFailures, 5)
 	opts.Log = cmp.Or(opts.Log, slog.Default())
 	return &Ledger{rdb: rdb, bucket: bucket, queue: queue, opts: opts}
 }
@@ -75,22 +79,26 @@ var (
 	// ErrLost means that an attempt no longer holds its delivery: its lease
 	// ended, or the run was replaced. It must stop before its next effect.
 	ErrLost = errors.New("the attempt no longer holds its delivery")
+	// ErrState means that a delivery is in a state that does not allow what was asked.
+	ErrState = errors.New("not in this state")
 )
 
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// script loads lua/name.lua behind the shared functions of lib.lua.
-func script(name string) *redis.Script {
-	body, err := luaFiles.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(err) // the files are part of the program
+// script loads lua/name.lua, which works on one slot, behind what such scripts share.
+func script(name string) *redis.Script { return load("lib", "admission", name) }
+
+func load(names ...string) *redis.Script {
+	var text strings.Builder
+	for _, name := range names {
+		part, err := luaFiles.ReadFile("lua/" + name + ".lua")
+		if err != nil {
+			panic(err) // the files are part of the program
+		}
+		text.Write(part)
 	}
-	lib, err := luaFiles.ReadFile("lua/lib.lua")
-	if err != nil {
-		panic(err)
-	}
-	return redis.NewScript(string(lib) + string(body))
+	return redis.NewScript(text.String())
 }
 
 // prefix is KEYS[1] of every script and the start of every key of a slot.
@@ -125,6 +133,15 @@ func (r reply) text(i int) string {
 	return fmt.Sprint(r[i])
 }
 
+// list is the list that stands at i, or none.
+func (r reply) list(i int) reply {
+	if i >= len(r) {
+		return nil
+	}
+	l, _ := r[i].([]any)
+	return l
+}
+
 func (r reply) int(i int) int64 {
 	n, _ := strconv.ParseInt(r.text(i), 10, 64) // the scripts return whole numbers
 	return n
@@ -136,7 +153,8 @@ func (r reply) ready(i int) []Ready {
 	for _, v := range r[min(i, len(r)):] {
 		if e, ok := v.([]any); ok {
 			item := reply(e)
-			list = append(list, Ready{Delivery: item.text(0), Task: item.text(1), Generation: int(item.int(2)), Enqueue: int(item.int(3))})
+			list = append(list, Ready{Delivery: item.text(0), Task: item.text(1), Generation: int(item.int(2)),
+				Enqueue: int(item.int(3)), Queue: item.text(4)})
 		}
 	}
 	return list

@@ -80,8 +80,9 @@ func run(job string) waybill.Run {
 	}
 }
 
-func planned(connector string, limit int) []ledger.Planned {
-	return []ledger.Planned{{Connector: connector, Kind: waybill.KindStorage, Task: "export.push", MaxInFlight: limit}}
+func planned(team, connector string, limit int) []ledger.Planned {
+	return []ledger.Planned{{Task: "export.push", Queue: "export", Connector: ledger.Connector{
+		ID: connector, Team: team, Kind: waybill.KindStorage, Live: "export", MaxInFlight: limit}}}
 }
 
 // plan hands in and plans a run for connector "lake", and returns its delivery.
@@ -91,7 +92,7 @@ func (b bundle) plan(t *testing.T, r waybill.Run, limit int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Plan(t.Context(), a, planned("lake", limit)); err != nil {
+	if err := b.Plan(t.Context(), a, planned(r.TeamID, "lake", limit)); err != nil {
 		t.Fatal(err)
 	}
 	return waybill.DeliveryID(r.RunKey, "lake")

@@ -14,6 +14,7 @@ import (
 func TestListing(t *testing.T) {
 	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
 		const teams, jobs = 5, 7
+		b.window(t, 100)
 		var want []string
 		for team := range teams {
 			for job := range jobs {

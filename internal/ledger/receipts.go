@@ -24,7 +24,8 @@ func (l *Ledger) putReceipt(ctx context.Context, r waybill.Receipt) (string, err
 	}
 	key := receiptKey(r)
 	if _, err := l.bucket.Put(ctx, key, bytes.NewReader(text), storage.PutOptions{ContentType: "application/json"}); err != nil {
-		return "", fmt.Errorf("our own bucket: write receipt: %w", err)
+		return "", waybill.Failf(waybill.Transient, "internal.bucket",
+			"Our own bucket takes no receipts; mend it, or its settings. Deliveries go on by themselves.", "write receipt: %w", err)
 	}
 	return key, nil
 }

@@ -173,7 +173,7 @@ func TestAClusterHoldsTheLedger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Plan(t.Context(), a, planned("lake-"+key.TeamID, 4)); err != nil {
+		if err := l.Plan(t.Context(), a, planned(key.TeamID, "lake-"+key.TeamID, 4)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -156,10 +156,9 @@ func (l *Ledger) perSlot(ctx context.Context, ask func(redis.Pipeliner, string) 
 
 // Planned is one delivery that a run becomes.
 type Planned struct {
-	Connector   string
-	Kind        waybill.Kind
-	Task        string // task type of its first step
-	MaxInFlight int    // of the connector
+	Connector
+	Task  string // task type of its first step
+	Queue string // the connector's own, or [Backfill]
 }
 
 // Plan writes the deliveries of an accepted run and admits what their
@@ -169,12 +168,17 @@ func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) err
 	key := a.Run.RunKey
 	p := prefix(waybill.Slot(key.TeamID))
 	for _, d := range deliveries {
-		r, err := l.run(ctx, planScript, p, waybill.DeliveryID(key, d.Connector), a.Generation, key.TeamID, key.WorkflowID, key.JobID,
-			d.Connector, string(d.Kind), d.Task, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), d.MaxInFlight, millis(l.opts.Grace))
+		if d.Team != key.TeamID {
+			return fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)
+		}
+		args := []any{waybill.DeliveryID(key, d.ID), a.Generation, key.WorkflowID, key.JobID, string(d.Kind), d.Task,
+			d.Queue, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), millis(l.opts.Grace)}
+		r, err := l.run(ctx, planScript, p, append(args, d.args()...)...)
 		if err != nil {
 			return err
 		}
-		l.dispatch(ctx, r.ready(1))
+		l.dispatch(ctx, r.ready(2))
+		l.admit(ctx, r.turns(1))
 	}
 	_, err := l.run(ctx, plannedScript, p, key.String(), a.Generation)
 	return err

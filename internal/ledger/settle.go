@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/waybillhq/waybill"
 )
 
 var (
 	settleScript = script("settle")
 	retryScript  = script("retry")
+	cancelScript = script("cancel")
 )
 
 // Attempt is the error of an attempt that did not complete its delivery. It
@@ -32,42 +35,43 @@ type Decision struct {
 	State   waybill.State // retrying, failed or blocked; queued: released, as if it had not been tried
 	After   time.Duration // until the next attempt; of a failed one: until its replay, 0 for none
 	Costs   bool          // it counts as one of the round's attempts
+	Counts  bool          // a failed or blocked one counts towards the pause of its connector
 	Failure *waybill.Failure
 }
 
 // Settled is how the ledger ended an attempt.
 type Settled struct {
-	State waybill.State
-	Next  time.Time // when the next attempt may start; zero: not by itself
+	State  waybill.State // waiting: the connector is paused
+	Next   time.Time     // when the next attempt may start; zero: not by itself
+	Pauses bool          // this failure was one too many in a row: the connector is paused now
 }
 
-// Settle ends the attempt, and enqueues what its connector has room for now.
+// Settle ends the attempt, and admits what comes next in its place.
 // It returns [ErrLost] if the attempt no longer holds the delivery: then it is
 // no longer its business.
 func (a *Attempt) Settle(ctx context.Context, d Decision) (Settled, error) {
-	how, costs := string(d.State), "0"
+	how, costs, limit := string(d.State), "0", 0
 	f := d.Failure
 	if d.State == waybill.StateQueued {
 		how, f = "released", &waybill.Failure{}
 	}
+	ls, opts := a.lease, a.lease.ledger.opts
 	if d.Costs {
 		costs = "1"
 	}
-	ls, opts := a.lease, a.lease.ledger.opts
+	if d.Counts {
+		limit = opts.MaxFailures
+	}
 	r, err := ls.ledger.run(ctx, settleScript, ls.prefix, ls.Delivery.ID, ls.Fence, how, millis(d.After),
-		string(f.Stage), string(f.Verdict), f.Code, f.Action, millis(opts.Grace), costs, millis(opts.MaxThrottle))
+		string(f.Stage), string(f.Verdict), f.Code, f.Action, millis(opts.Grace), costs, millis(opts.MaxThrottle), limit)
 	if err != nil {
 		return Settled{}, err
 	}
 	if r.int(0) != 1 {
 		return Settled{}, fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
 	}
-	ls.ledger.dispatch(ctx, r.ready(3))
-	s := Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2))}
-	if s.State == "released" {
-		s.State = waybill.StateQueued
-	}
-	return s, nil
+	ls.ledger.admit(ctx, r.turns(3))
+	return Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2)), Pauses: r.text(4) == "1"}, nil
 }
 
 // Retry sends a failed or blocked delivery on its way again, with a fresh
@@ -75,21 +79,33 @@ func (a *Attempt) Settle(ctx context.Context, d Decision) (Settled, error) {
 func (l *Ledger) Retry(ctx context.Context, id string) error { return l.again(ctx, id, "retried") }
 
 func (l *Ledger) again(ctx context.Context, id, what string) error {
+	return l.change(ctx, retryScript, id, what, "only failed and blocked deliveries are retried")
+}
+
+// Cancel ends a delivery that is not complete. An attempt that is under way
+// loses it before its next effect; what it wrote by then stays, and is not
+// shown as delivered. Cancelling again is a success.
+func (l *Ledger) Cancel(ctx context.Context, id, why string) error {
+	return l.change(ctx, cancelScript, id, why, "what was delivered cannot be cancelled")
+}
+
+// change runs a script that moves a delivery, unless its state does not allow it.
+func (l *Ledger) change(ctx context.Context, s *redis.Script, id, what, refusal string) error {
 	p, err := deliveryPrefix(id)
 	if err != nil {
 		return err
 	}
-	r, err := l.run(ctx, retryScript, p, id, what, millis(l.opts.Grace))
+	r, err := l.run(ctx, s, p, id, what)
 	if err != nil {
 		return err
 	}
 	switch outcome := r.text(0); outcome {
 	case "OK":
-		l.dispatch(ctx, r.ready(1))
+		l.admit(ctx, r.turns(1))
 		return nil
 	case "GONE":
 		return fmt.Errorf("delivery %s: %w", id, waybill.ErrNotFound)
 	default:
-		return fmt.Errorf("delivery %s is %s; only failed and blocked deliveries are retried", id, outcome)
+		return fmt.Errorf("delivery %s is %s; %s: %w", id, outcome, refusal, ErrState)
 	}
 }

@@ -14,7 +14,6 @@ import (
 var (
 	repairScript   = script("repair")
 	postponeScript = script("postpone")
-	refillScript   = script("refill")
 )
 
 // Due is a delivery that should have moved on by now.
@@ -40,13 +39,13 @@ func (l *Ledger) Due(ctx context.Context, limit int64) ([]Due, error) {
 	var list []Due
 	for slot, members := range ids {
 		for _, id := range members {
-			f, err := l.rdb.HMGet(ctx, prefix(slot)+"d:"+id, "state", "task", "gen", "enqueue").Result()
+			f, err := l.rdb.HMGet(ctx, prefix(slot)+"d:"+id, "state", "task", "gen", "enqueue", "queue").Result()
 			if err != nil {
 				return list, fmt.Errorf("ledger: %w", err)
 			}
 			r := reply(f)
 			list = append(list, Due{State: waybill.State(r.text(0)),
-				Ready: Ready{Delivery: id, Task: r.text(1), Generation: int(r.int(2)), Enqueue: int(r.int(3))}})
+				Ready: Ready{Delivery: id, Task: r.text(1), Generation: int(r.int(2)), Enqueue: int(r.int(3)), Queue: r.text(4)}})
 		}
 	}
 	return list, nil
@@ -78,17 +77,6 @@ func (l *Ledger) Postpone(ctx context.Context, id string, by time.Duration) erro
 	}
 	_, err = l.run(ctx, postponeScript, p, id, millis(by))
 	return err
-}
-
-// Refill admits what a team's connector has room for: the safety net under
-// the admission that every completion does.
-func (l *Ledger) Refill(ctx context.Context, team, connector string) error {
-	r, err := l.run(ctx, refillScript, prefix(waybill.Slot(team)), connector, millis(l.opts.Grace))
-	if err != nil {
-		return err
-	}
-	l.dispatch(ctx, r.ready(0))
-	return nil
 }
 
 const wakeChannel = "wb:wake"

@@ -38,21 +38,22 @@ func newFaults(r role) (*faults, error) {
 	return &faults{role: r, rng: rand.New(rand.NewPCG(r.Seed, uint64(os.Getpid()))), names: names, lost: map[string]bool{}}, err
 }
 
-// scriptNames tells the ledger's scripts apart by what Redis calls them.
+// scriptNames tells the ledger's scripts apart by what Redis calls them: the
+// SHA-1 of what is prepended to each, and its own text.
 func scriptNames() (map[string]string, error) {
-	const folder = "../../../internal/ledger/lua"
-	lib, err := os.ReadFile(filepath.Join(folder, "lib.lua"))
-	if err != nil {
-		return nil, err
-	}
-	files, err := filepath.Glob(filepath.Join(folder, "*.lua"))
-	names := map[string]string{}
-	for _, file := range files {
-		body, err := os.ReadFile(file)
+	texts, err := filepath.Glob("../../../internal/ledger/lua/*.lua")
+	parts := map[string]string{}
+	for _, file := range texts {
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		names[digest(string(lib)+string(body))] = strings.TrimSuffix(filepath.Base(file), ".lua")
+		parts[strings.TrimSuffix(filepath.Base(file), ".lua")] = string(text)
+	}
+	names := map[string]string{}
+	for name, text := range parts {
+		names[digest(parts["lib"]+parts["admission"]+text)] = name
+		names[digest(parts["window"]+text)] = name
 	}
 	return names, err
 }
@@ -79,7 +80,7 @@ func (f *faults) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		f.crash("before:" + point)
 		f.shift(name, cmd)
 		if name == "settle" && f.SwallowSettle {
-			setReply(cmd, []any{int64(1), string(waybill.StateFailed), "0"})
+			setReply(cmd, []any{int64(1), string(waybill.StateFailed), "0", nil, "0"})
 			return nil
 		}
 		before, after := f.loses(name, cmd)
@@ -215,7 +216,7 @@ func unfence(name string, cmd redis.Cmder) {
 	case name == "renew", name == "record", name == "forget":
 		setReply(cmd, int64(1))
 	case name == "settle":
-		setReply(cmd, []any{int64(1), string(waybill.StateQueued), "0"})
+		setReply(cmd, []any{int64(1), string(waybill.StateQueued), "0", nil, "0"})
 	}
 }
 

@@ -49,8 +49,8 @@ func boundaries(names ...string) (points []string) {
 }
 
 var (
-	workerBoundaries    = boundaries("begin", "enter-stage", "record-stage", "enter-verify", "record-verify", "complete", "enqueue")
-	schedulerBoundaries = boundaries("plan", "planned", "enqueue", "repair")
+	workerBoundaries    = boundaries("begin", "enter-stage", "record-stage", "enter-verify", "record-verify", "complete", "turn", "admit", "enqueue")
+	schedulerBoundaries = boundaries("plan", "turn", "admit", "enqueue", "planned", "repair", "mend")
 )
 
 // crashes kills a process at each boundary, once, and compares what is at the

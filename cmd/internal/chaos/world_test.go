@@ -86,7 +86,7 @@ func newWorld(t *testing.T, s scenario) *world {
 // configure writes a waybill.yaml for processes that reach Redis that way.
 func (w *world) configure(redis string) string {
 	file := w.path(fmt.Sprintf("waybill-%d.yaml", time.Now().UnixNano()))
-	text := fmt.Sprintf("redis: %s\nbucket: {url: %q}\nsources: {fileRoot: %q}\ntimes: {lease: %s, sweep: %s}\n",
+	text := fmt.Sprintf("redis: %s\nbucket: {url: %q}\nsources: {fileRoot: %q}\ntimes: {lease: %s, sweep: %s}\nlimits: {maxFailures: 1000}\n", // no pause of its own accord
 		redis, fileURL(w.path("own")), filepath.Dir(w.dir), w.lease, w.sweep)
 	w.must(os.WriteFile(file, []byte(text), 0o600))
 	return file

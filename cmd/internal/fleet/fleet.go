@@ -101,7 +101,7 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 		return err
 	}
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
-		Lease: f.Config.Times.Lease, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
+		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
 	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
 	return nil
@@ -189,7 +189,7 @@ func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subsc
 	}
 	list := make([]scheduler.Subscriber, len(all))
 	for i, c := range all {
-		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes,
+		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes, Destination: Destination(c),
 			MaxInFlight: cmp.Or(c.MaxInFlight, f.Config.Limits.MaxInFlight)}
 	}
 	return list, nil

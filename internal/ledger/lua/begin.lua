@@ -9,8 +9,8 @@
 --   EARLY, milliseconds  its time has not come
 --   GONE                 no such delivery, settled, or another task has taken this one's place
 -- The same nonce gets the same fence again: the client repeats a script whose
--- reply was lost. A fence is greater than every one before it, and than any
--- that a lost Redis could have given: it is at least the time.
+-- reply was lost. A fence is greater than every one before it, in its whole
+-- lane, and than any that a lost Redis could have given: it is at least the time.
 local id = ARGV[1]
 local d = redis.call('HMGET', dkey(id), 'gen', 'state', 'fence', 'nonce', 'lease', 'notbefore', 'attempts', 'enqueue')
 local state = d[2]
@@ -31,6 +31,11 @@ else
   attempt = attempt + 1
 end
 local fence = math.max(num(d[3]) + 1, NOW)
+local name = lane(id)
+if name then
+  fence = math.max(fence, num(redis.call('HGET', P .. 'lane:fence', name)) + 1)
+  redis.call('HSET', P .. 'lane:fence', name, string.format('%d', fence))
+end
 local lease = NOW + tonumber(ARGV[5])
 to_state(id, 'running')
 set(id, 'fence', string.format('%d', fence), 'nonce', ARGV[4], 'lease', lease, 'attempts', attempt)

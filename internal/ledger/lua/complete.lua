@@ -1,17 +1,18 @@
 -- Completes a delivery.
 -- KEYS[1] slot prefix
--- ARGV[1] delivery  [2] fence  [3] rows  [4] bytes  [5] key of the receipt  [6] grace
--- Returns {1, what is to be enqueued in its place, …}, or {0} if the attempt
--- no longer holds the delivery. A repeated call answers {1}.
+-- ARGV[1] delivery  [2] fence  [3] rows  [4] bytes  [5] key of the receipt
+-- Returns {1, turns}, or {0} if the attempt no longer holds the delivery. A
+-- repeated call answers {1, {}}.
 local id = ARGV[1]
-local d = redis.call('HMGET', dkey(id), 'state', 'fence', 'attempts')
-if d[1] == 'complete' and d[2] == ARGV[2] then return { 1 } end
+local d = redis.call('HMGET', dkey(id), 'state', 'fence', 'attempts', 'connector')
+if d[1] == 'complete' and d[2] == ARGV[2] then return { 1, {} } end
 if not holds(id, ARGV[2]) then return { 0 } end
+local freed = leave(id)
 to_state(id, 'complete')
 set(id, 'completed', NOW, 'rows', ARGV[3], 'bytes', ARGV[4], 'receipt', ARGV[5])
-redis.call('HDEL', dkey(id), 'verdict', 'code', 'action', 'crashes', 'replays')
-leave(id)
+redis.call('HDEL', dkey(id), 'verdict', 'code', 'action', 'crashes', 'replays', 'throttled')
 not_due(id)
 redis.call('DEL', P .. 'st:' .. id)
+redis.call('HDEL', P .. 'cn:' .. d[4], 'failures')
 event(id, { what = 'complete', attempt = num(d[3]) })
-return admit(get(id, 'connector'), tonumber(ARGV[6]), { 1 })
+return { 1, turns(d[4], freed) }

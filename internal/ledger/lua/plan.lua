@@ -1,29 +1,33 @@
--- Writes one delivery of a run's generation, and admits what its connector
--- has room for. A delivery that is there already is left as it is; one of an
--- older generation starts again as this one, and a running attempt loses it.
+-- Writes one delivery of a run's generation into its connector's backlog. A
+-- delivery that is there already is left as it is; one of an older generation
+-- starts again as this one, and a running attempt loses it.
 -- KEYS[1] slot prefix
--- ARGV[1] delivery  [2] generation  [3] team  [4] workflow  [5] job  [6] connector  [7] kind
--- ARGV[8] task  [9] schema version  [10] run finished at  [11] most in flight  [12] grace
--- Returns {outcome, what is to be enqueued: {delivery, task, generation, enqueue}, …};
--- outcome NEW, SAME or REPLACED.
-local id, gen, connector = ARGV[1], tonumber(ARGV[2]), ARGV[6]
-redis.call('HSET', P .. 'limits', connector, ARGV[11])
-local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'receipt')
-if old[1] and tonumber(old[1]) >= gen then return { 'SAME' } end
+-- ARGV[1] delivery  [2] generation  [3] workflow  [4] job  [5] kind  [6] task  [7] queue
+-- ARGV[8] schema version  [9] run finished at  [10] grace
+-- ARGV[11…] connector, as describe takes it: id, team, live queue, limit, destination, ordered
+-- Returns {outcome, turns, what is to be enqueued, …}; outcome NEW, SAME or REPLACED.
+-- One that is replaced in flight stays there, and keeps its lane.
+local id, gen, connector, team = ARGV[1], tonumber(ARGV[2]), ARGV[11], ARGV[12]
+describe({ connector, team, ARGV[13], ARGV[14], ARGV[15], ARGV[16] })
+local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'receipt', 'state', 'queue')
+if old[1] and tonumber(old[1]) >= gen then return { 'SAME', turns(connector) } end
 
 local created = old[2] or NOW
+local flying = old[4] == 'queued' or old[4] == 'running' or old[4] == 'retrying'
 if old[1] then
-  leave(id)
+  if not flying then leave(id) end
   redis.call('DEL', P .. 'st:' .. id)
   -- What this generation replaces is the last one that was delivered, if any was.
   if old[3] then redis.call('HSET', dkey(id), 'replaces', old[3]) end
-  redis.call('HDEL', dkey(id), 'stage', 'verdict', 'code', 'action', 'receipt', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin')
+  redis.call('HDEL', dkey(id), 'stage', 'verdict', 'code', 'action', 'receipt', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin',
+    'throttled', 'nonce', 'lease', 'notbefore', 'next')
 end
-set(id, 'gen', gen, 'team', ARGV[3], 'workflow', ARGV[4], 'job', ARGV[5], 'connector', connector,
-  'kind', ARGV[7], 'task', ARGV[8], 'version', ARGV[9], 'finished', ARGV[10], 'created', created, 'attempts', 0)
-redis.call('ZADD', P .. 'ix:t:' .. ARGV[3], created, id)
-redis.call('ZADD', P .. 'ix:w:' .. ARGV[4], created, id)
+set(id, 'gen', gen, 'team', team, 'workflow', ARGV[3], 'job', ARGV[4], 'connector', connector,
+  'kind', ARGV[5], 'task', ARGV[6], 'queue', flying and old[5] or ARGV[7], 'version', ARGV[8], 'finished', ARGV[9], 'created', created, 'attempts', 0)
+redis.call('ZADD', P .. 'ix:t:' .. team, created, id)
+redis.call('ZADD', P .. 'ix:w:' .. ARGV[3], created, id)
 redis.call('ZADD', P .. 'ix:c:' .. connector, created, id)
 event(id, { what = old[1] and 'replaced' or 'planned' })
+if flying then return { 'REPLACED', {}, enqueue(id, tonumber(ARGV[10])) } end
 wait(id)
-return admit(connector, tonumber(ARGV[12]), { old[1] and 'REPLACED' or 'NEW' })
+return { old[1] and 'REPLACED' or 'NEW', turns(connector) }

@@ -12,8 +12,8 @@ if d[1] == 'running' then
   -- stays running, with its lease over: begin counts the crash
   local n = redis.call('HINCRBY', dkey(id), 'enqueue', 1)
   due(id, NOW + tonumber(ARGV[3]))
-  local t = redis.call('HMGET', dkey(id), 'task', 'gen')
-  return { { id, t[1], t[2], tostring(n) } }
+  local t = redis.call('HMGET', dkey(id), 'task', 'gen', 'queue')
+  return { { id, t[1], t[2], tostring(n), t[3] } }
 end
 if d[1] ~= 'queued' and d[1] ~= 'retrying' then return {} end
 if num(d[4]) > NOW then

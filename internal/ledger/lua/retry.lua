@@ -1,15 +1,15 @@
 -- Sends a failed or blocked delivery on its way again, with a fresh round of attempts.
 -- KEYS[1] slot prefix
--- ARGV[1] delivery  [2] what: "retried" by a person, "replayed" by the clock  [3] grace
--- Returns {outcome, what is to be enqueued, …}; outcome OK, GONE (no such
--- delivery), or the state that does not allow it.
+-- ARGV[1] delivery  [2] what: "retried" by a person, "replayed" by the clock
+-- Returns {outcome, turns}; outcome OK, GONE (no such delivery), or the state
+-- that does not allow it.
 local id = ARGV[1]
 local state = get(id, 'state')
-if not state then return { 'GONE' } end
-if state ~= 'failed' and state ~= 'blocked' then return { state } end
+if not state then return { 'GONE', {} } end
+if state ~= 'failed' and state ~= 'blocked' then return { state, {} } end
 set(id, 'attempts', 0)
-redis.call('HDEL', dkey(id), 'next', 'crashes')
+redis.call('HDEL', dkey(id), 'next', 'crashes', 'throttled')
 if ARGV[2] == 'replayed' then redis.call('HINCRBY', dkey(id), 'replays', 1) else redis.call('HDEL', dkey(id), 'replays') end
 event(id, { what = ARGV[2] })
 wait(id)
-return admit(get(id, 'connector'), tonumber(ARGV[3]), { 'OK' })
+return { 'OK', turns(get(id, 'connector')) }

@@ -4,20 +4,23 @@
 -- ARGV[4] delay until the next attempt; of a failed one: until its replay, 0 for none
 -- ARGV[5] stage  [6] verdict  [7] code  [8] action  [9] grace  [10] "1" if it costs an attempt
 -- ARGV[11] longest time a delivery may stay throttled: then it fails
--- Returns {1, how it ended, when the next attempt may start, what is to be enqueued in its
--- place, …}, or {0} if the attempt no longer holds the delivery.
+-- ARGV[12] failures in a row, by the destination, after which a connector is paused; "0" if
+--          this failure was not the destination's
+-- Returns {1, how it ended, when the next attempt may start, turns, "1" if the connector was
+-- paused for it}, or {0} if the attempt no longer holds the delivery.
 local id, how, delay = ARGV[1], ARGV[3], tonumber(ARGV[4])
-local grace = tonumber(ARGV[9])
+local grace, limit = tonumber(ARGV[9]), tonumber(ARGV[12])
 if not holds(id, ARGV[2]) then return { 0 } end
-local attempt = num(get(id, 'attempts'))
-local next = 0
+local d = redis.call('HMGET', dkey(id), 'attempts', 'connector', 'replays')
+local attempt, connector = num(d[1]), d[2]
 if ARGV[10] ~= '1' then redis.call('HINCRBY', dkey(id), 'attempts', -1) end
 if how == 'released' then
+  event(id, { what = 'released', attempt = attempt })
+  if paused(connector) then return { 1, 'waiting', '0', turns(connector, hold(id)), '0' } end
   to_state(id, 'queued')
   redis.call('HDEL', dkey(id), 'nonce', 'lease')
   due(id, NOW + grace)
-  event(id, { what = 'released', attempt = attempt })
-  return { 1, how, tostring(NOW) }
+  return { 1, 'queued', tostring(NOW), {}, '0' }
 end
 
 if ARGV[6] == 'throttled' then
@@ -28,24 +31,32 @@ else
 end
 
 set(id, 'stage', ARGV[5], 'verdict', ARGV[6], 'code', ARGV[7], 'action', ARGV[8])
-to_state(id, how)
+local next = 0
 if delay > 0 then
   -- The queue keeps whole seconds: round up, so that nothing starts early.
   next = math.ceil((NOW + delay) / 1000) * 1000
 end
-local ready = { 1, how, tostring(next) }
+event(id, { what = how, stage = ARGV[5], verdict = ARGV[6], code = ARGV[7], action = ARGV[8], attempt = attempt, next = next })
 if how == 'retrying' then
+  if paused(connector) then return { 1, 'waiting', '0', turns(connector, hold(id)), '0' } end
+  to_state(id, how)
   set(id, 'notbefore', NOW + delay, 'next', next)
   redis.call('HDEL', dkey(id), 'nonce', 'lease')
   due(id, next + grace)
-else
-  leave(id)
-  not_due(id)
-  if next > 0 then
-    set(id, 'next', next)
-    due(id, next)
-  end
-  admit(get(id, 'connector'), grace, ready)
+  return { 1, how, tostring(next), {}, '0' }
 end
-event(id, { what = how, stage = ARGV[5], verdict = ARGV[6], code = ARGV[7], action = ARGV[8], attempt = attempt, next = next })
-return ready
+
+local freed = leave(id)
+to_state(id, how)
+not_due(id)
+if next > 0 then
+  set(id, 'next', next)
+  due(id, next)
+end
+local pauses = '0'
+if limit > 0 and num(d[3]) == 0 and redis.call('HINCRBY', P .. 'cn:' .. connector, 'failures', 1) >= limit and
+  redis.call('HSETNX', P .. 'cn:' .. connector, 'paused', cjson.encode({ at = NOW, automatic = true,
+    reason = string.format('%d deliveries in a row failed by the destination; the last: %s', limit, ARGV[7]) })) == 1 then
+  pauses = '1'
+end
+return { 1, how, tostring(next), turns(connector, freed), pauses }

@@ -1,0 +1,16 @@
+-- Cancels a delivery; an attempt that is under way loses it.
+-- KEYS[1] slot prefix
+-- ARGV[1] delivery  [2] why, in a word
+-- Returns {outcome, turns}; outcome OK (also if it was cancelled before), GONE
+-- (no such delivery), or "complete", which cannot be cancelled.
+local id = ARGV[1]
+local state = get(id, 'state')
+if not state then return { 'GONE', {} } end
+if state == 'complete' then return { state, {} } end
+if state == 'cancelled' then return { 'OK', {} } end
+local freed = leave(id)
+to_state(id, 'cancelled')
+not_due(id)
+redis.call('DEL', P .. 'st:' .. id)
+event(id, { what = 'cancelled', code = ARGV[2] })
+return { 'OK', turns(get(id, 'connector'), freed) }
