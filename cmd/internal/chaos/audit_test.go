@@ -198,38 +198,60 @@ func (w *world) restarts(falls []fall) (times []time.Duration) {
 	return times
 }
 
-// overlap counts the pairs of attempts at one delivery that were at work at once.
-// An attempt of a killed process ended with it.
-func overlap(log []entry, falls []fall) (n int) {
-	type span struct {
-		delivery   string
-		fence      int64
-		began, end time.Time
+// span is an attempt from its beginning to its end. That of a killed process
+// ended with it.
+type span struct {
+	entry // its beginning
+	end   time.Time
+}
+
+func spans(log []entry, falls []fall) (list []span) {
+	type attempt struct {
+		pid      int
+		delivery string
+		fence    int64
 	}
-	var spans []span
+	ended := map[attempt]time.Time{}
+	for _, e := range log {
+		if a := (attempt{e.PID, e.Delivery, e.Fence}); e.What == "worked" || e.What == "ended" && ended[a].IsZero() {
+			ended[a] = e.At
+		}
+	}
 	for _, b := range log {
 		if b.What != "began" {
 			continue
 		}
-		s := span{b.Delivery, b.Fence, b.At, time.Now()}
-		for _, e := range log {
-			if e.What == "ended" && e.PID == b.PID && e.Delivery == b.Delivery && e.Fence == b.Fence {
-				s.end = e.At
-			}
+		end, ok := ended[attempt{b.PID, b.Delivery, b.Fence}]
+		if !ok {
+			end = time.Now()
 		}
 		for _, f := range falls {
-			if f.pid == b.PID && s.end.After(f.at) {
-				s.end = f.at
+			if f.pid == b.PID && end.After(f.at) {
+				end = f.at
 			}
 		}
-		spans = append(spans, s)
+		list = append(list, span{b, end})
 	}
-	for i, a := range spans {
-		for _, b := range spans[:i] {
-			if a.delivery == b.delivery && a.began.Before(b.end) && b.began.Before(a.end) {
-				n++
+	return list
+}
+
+// overlap counts the pairs of attempts at work at once that share a key.
+func overlap(log []entry, falls []fall, key func(entry) string) (n int) {
+	byKey := map[string][]span{}
+	for _, s := range spans(log, falls) {
+		byKey[key(s.entry)] = append(byKey[key(s.entry)], s)
+	}
+	for _, list := range byKey {
+		for i, a := range list {
+			for _, b := range list[:i] {
+				if a.At.Before(b.end) && b.At.Before(a.end) {
+					n++
+				}
 			}
 		}
 	}
 	return n
 }
+
+func ofDelivery(e entry) string { return e.Delivery }
+func ofLane(e entry) string     { return e.Lane }

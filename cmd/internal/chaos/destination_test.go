@@ -127,6 +127,7 @@ type entry struct {
 	Delivery string    `json:"delivery"`
 	Fence    int64     `json:"fence,omitempty"`
 	Task     string    `json:"task,omitempty"` // its id in asynq
+	Lane     string    `json:"lane,omitempty"`
 	PID      int       `json:"pid"`
 	At       time.Time `json:"at"`
 	OK       bool      `json:"ok,omitempty"` // ended: it completed its delivery
@@ -190,7 +191,7 @@ func (c *courier) route() tasks.Route {
 		if err != nil {
 			return err
 		}
-		e.What, e.Fence = "began", lease.Fence
+		e.What, e.Fence, e.Lane = "began", lease.Fence, laneOf(lease.Delivery)
 		c.log(e)
 		ctx = lease.Context()
 		if c.deaf {
@@ -210,9 +211,11 @@ func (c *courier) route() tasks.Route {
 	})
 }
 
+func laneOf(d waybill.Delivery) string { return d.Connector + "/" + d.WorkflowID }
+
 func (c *courier) deliver(ctx context.Context, lease *ledger.Lease) error {
 	d := lease.Delivery
-	lane := d.Connector + "/" + d.WorkflowID
+	lane := laneOf(d)
 	if exists(c.broken) {
 		return waybill.At(waybill.StageStage, waybill.Failf(waybill.Permanent, "chaos.broken", "Mend the destination.", "%s is there", c.broken))
 	}
@@ -234,6 +237,7 @@ func (c *courier) deliver(ctx context.Context, lease *ledger.Lease) error {
 	if err != nil {
 		return err
 	}
+	c.log(entry{What: "worked", Delivery: d.ID, Fence: lease.Fence}) // what comes next gives the delivery, and its lane, away
 	return lease.Complete(ctx, waybill.Receipt{Rows: 1})
 }
 

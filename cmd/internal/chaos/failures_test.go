@@ -79,7 +79,7 @@ var deployment = scenario{number: 12, fault: "rolling deploy, clocks ±70 s", co
 		consumed += d.Attempts - 1
 	}
 	r.zero("retries consumed", consumed)
-	r.zero("overlap", overlap(w.attempts(), nil))
+	r.zero("overlap", overlap(w.attempts(), nil, ofDelivery))
 	return r
 }}
 

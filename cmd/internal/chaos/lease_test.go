@@ -43,7 +43,7 @@ var partition = scenario{number: 6, fault: "partition of a worker", count: 8, sh
 	w.await(time.Minute, func() bool { log := w.attempts(); return count(log, "began", 0) == count(log, "ended", 0) })
 	r = w.audit()
 	log := w.attempts()
-	r.zero("overlap", overlap(log, nil))
+	r.zero("overlap", overlap(log, nil, ofDelivery))
 	r.nonZero("attempts cut off", count(log, "began", alone.pid()))
 	for _, e := range log {
 		if e.What == "began" && e.PID != alone.pid() {

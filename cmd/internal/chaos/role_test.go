@@ -18,6 +18,7 @@ import (
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
 	"github.com/waybillhq/waybill/internal/config"
+	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/tasks"
 	"github.com/waybillhq/waybill/worker"
 )
@@ -32,12 +33,14 @@ type role struct {
 	Dir    string // of the world
 	Seed   uint64
 
-	Slots  int           // worker: handlers at a time
-	Export bool          // worker: the fleet's own handlers, not the test's destination
-	Work   time.Duration // worker: of each step at the test's destination
-	Gate   string        // worker: see courier
-	Deaf   bool          // worker: see courier
-	Runs   []waybill.Run // producer: hands them in
+	Slots    int           // worker: handlers at a time
+	Backfill int           // worker: likewise, of historical deliveries
+	Ordered  bool          // scheduler: plans deliveries of an ordered kind
+	Export   bool          // worker: the fleet's own handlers, not the test's destination
+	Work     time.Duration // worker: of each step at the test's destination
+	Gate     string        // worker: see courier
+	Deaf     bool          // worker: see courier
+	Runs     []waybill.Run // producer: hands them in
 
 	DropEnqueues    int           // percent of what is put into the queue: half is lost, of half the answer is
 	LoseCompletions bool          // the first completion of each task, likewise
@@ -79,7 +82,7 @@ func play(file string) error {
 	if err != nil {
 		return err
 	}
-	f, err := fleet.Open(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, nil)), r.Slots+20)
+	f, err := fleet.Open(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, nil)), r.Slots+r.Backfill+20)
 	if err != nil {
 		return err
 	}
@@ -107,6 +110,9 @@ func (r role) worker(f *fleet.Fleet) (func(ctx, force context.Context) error, er
 		rdb = hookless{rdb}
 	}
 	queues := map[string]int{tasks.QueueExport: r.Slots}
+	if r.Backfill > 0 {
+		queues[tasks.QueueBackfill] = r.Backfill
+	}
 	if r.Export {
 		w, err := f.Worker(queues)
 		return w.Run, err
@@ -125,18 +131,41 @@ func (r role) worker(f *fleet.Fleet) (func(ctx, force context.Context) error, er
 
 func (r role) scheduler(f *fleet.Fleet) (func(ctx, force context.Context) error, error) {
 	s := f.Scheduler()
-	if !r.NoReconciler {
+	plan := s.PlanAll
+	if r.Ordered {
+		plan = func(ctx context.Context) error { return planOrdered(ctx, f) }
+	}
+	if !r.Ordered && !r.NoReconciler {
 		return func(ctx, _ context.Context) error { return s.Run(ctx) }, nil
 	}
 	return func(ctx, _ context.Context) error {
-		for ctx.Err() == nil {
-			if err := s.PlanAll(ctx); err != nil {
-				f.Log.Error("plan", "error", err)
+		swept := time.Now()
+		for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+			err := plan(ctx)
+			if !r.NoReconciler && time.Since(swept) > f.Config.Times.Sweep {
+				err, swept = errors.Join(err, s.Sweep(ctx)), time.Now()
 			}
-			time.Sleep(50 * time.Millisecond)
+			if err != nil {
+				f.Log.Error("plan and sweep", "error", err)
+			}
 		}
 		return nil
 	}, nil
+}
+
+// planOrdered plans runs as those of a warehouse are: at a connector, one
+// delivery of a workflow at a time.
+func planOrdered(ctx context.Context, f *fleet.Fleet) error {
+	keys, err := f.Ledger.Unplanned(ctx, 100)
+	for _, key := range keys {
+		a, failed := f.Ledger.Run(ctx, key)
+		if failed == nil {
+			failed = f.Ledger.Plan(ctx, a, []ledger.Planned{{Task: tasks.ExportPush.Name, Queue: tasks.QueueExport, Connector: ledger.Connector{
+				ID: connectorOf(key), Team: key.TeamID, Kind: waybill.KindStorage, Live: tasks.QueueExport, MaxInFlight: 8, Ordered: true}}})
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 // producer hands its runs in until each is acknowledged, and notes which were.

@@ -40,3 +40,24 @@ var killedWorkers = scenario{number: 1, fault: "worker SIGKILL", count: 5000, sh
 func TestKilledWorkersLoseNothing(t *testing.T) { killedWorkers.holds(t) }
 
 func TestWithoutTheReconcilerAKilledWorkersDeliveriesStay(t *testing.T) { killedWorkers.breaks(t) }
+
+// killedLanes is the same for a kind of destination where order matters.
+var killedLanes = scenario{number: 1, fault: "likewise, in ordered lanes", count: 1000, short: 100, run: func(w *world) report {
+	w.schedulers(role{Ordered: !w.off})
+	workers := w.workers(role{Work: 50 * time.Millisecond})
+	w.submit(w.runs(w.deliveries()))
+	var falls []fall
+	for k := range 3 {
+		w.awaitProgress((k + 1) * w.deliveries() / 6)
+		falls = append(falls, workers[w.rng.IntN(len(workers))].kill())
+	}
+	r := w.audit()
+	r.recovery, r.bound = w.restarts(falls), 20*time.Second
+	r.nonZero("kills", len(falls))
+	r.zero("at once in one lane", overlap(w.attempts(), falls, ofLane))
+	return r
+}}
+
+func TestALaneIsPassedOneDeliveryAtATime(t *testing.T) { killedLanes.holds(t) }
+
+func TestWithoutLanesDeliveriesOfAWorkflowRunAtOnce(t *testing.T) { killedLanes.breaks(t) }

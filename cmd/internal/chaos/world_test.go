@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,12 +117,12 @@ func (w *world) runs(n int) []waybill.Run {
 	return list
 }
 
-// deliveryOf is the delivery that a run becomes in this world.
-func deliveryOf(key waybill.RunKey) string {
-	var team int
-	_, _ = fmt.Sscanf(key.TeamID, "team-%d", &team)
-	return waybill.DeliveryID(key, fmt.Sprintf("customer-%d", team))
+// connectorOf is the one connector of a run's team.
+func connectorOf(key waybill.RunKey) string {
+	return strings.Replace(key.TeamID, "team-", "customer-", 1)
 }
+
+func deliveryOf(key waybill.RunKey) string { return waybill.DeliveryID(key, connectorOf(key)) }
 
 // submit hands runs in, as several producers at once would, and returns when
 // each was acknowledged.
