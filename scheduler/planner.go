@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/tasks"
 )
 
-// planBatch bounds how many runs of one slot are planned in a round.
-const planBatch = 100
+const (
+	planBatch = 100 // runs of one slot in a round
+	planners  = 16  // runs that are planned at once: most of the time Redis is waited for
+)
 
 // PlanAll plans every accepted run that has no deliveries yet.
 func (s *Scheduler) PlanAll(ctx context.Context) error {
@@ -20,12 +24,18 @@ func (s *Scheduler) PlanAll(ctx context.Context) error {
 		if err != nil || len(runs) == 0 {
 			return err
 		}
-		var errs []error
-		for _, key := range runs {
-			if err := s.plan(ctx, key); err != nil {
-				errs = append(errs, fmt.Errorf("run %s: %w", key, err))
-			}
+		errs := make([]error, len(runs))
+		var group errgroup.Group
+		group.SetLimit(planners)
+		for i, key := range runs {
+			group.Go(func() error {
+				if err := s.plan(ctx, key); err != nil {
+					errs[i] = fmt.Errorf("run %s: %w", key, err)
+				}
+				return nil
+			})
 		}
+		_ = group.Wait() // one run's error does not keep the others
 		if err := errors.Join(errs...); err != nil {
 			return err // those runs are still listed: the next round tries them
 		}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -43,7 +44,7 @@ type Config struct {
 	Subscribers Subscribers
 	Inspector   Inspector // default: asynq on Redis
 	Redis       redis.UniversalClient
-	Sweep       time.Duration // between sweeps; default 5 s
+	Sweep       time.Duration // between sweeps; default 3 s
 	Log         *slog.Logger
 }
 
@@ -53,11 +54,11 @@ type Scheduler struct {
 }
 
 // describeEvery counts sweeps between two descriptions of every connector.
-const describeEvery = 12
+const describeEvery = 20
 
 // New returns a scheduler.
 func New(cfg Config) *Scheduler {
-	cfg.Sweep = cmp.Or(cfg.Sweep, 5*time.Second)
+	cfg.Sweep = cmp.Or(cfg.Sweep, 3*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Inspector == nil {
 		cfg.Inspector = asynq.NewInspectorFromRedisClient(cfg.Redis)
@@ -66,22 +67,40 @@ func New(cfg Config) *Scheduler {
 }
 
 // Run works until ctx ends: it plans runs as soon as they are accepted, and
-// sweeps for what was missed.
+// beside that, however many there are to plan, sweeps for what was missed.
 func (s *Scheduler) Run(ctx context.Context) error {
+	var loops sync.WaitGroup
+	loops.Go(func() { s.planning(ctx) })
+	loops.Go(func() { s.sweeping(ctx) })
+	loops.Wait()
+	return nil
+}
+
+func (s *Scheduler) planning(ctx context.Context) {
 	wakes := s.cfg.Ledger.Wakes(ctx)
 	tick := time.NewTicker(s.cfg.Sweep)
 	defer tick.Stop()
-	for n := 0; ; {
+	for ctx.Err() == nil {
 		s.try(ctx, "plan", s.PlanAll(ctx))
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-wakes:
-			continue
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Scheduler) sweeping(ctx context.Context) {
+	tick := time.NewTicker(s.cfg.Sweep)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
 		case <-tick.C:
 		}
 		s.try(ctx, "sweep", s.Sweep(ctx))
-		if n++; n%describeEvery == 0 {
+		if n%describeEvery == 0 {
 			s.try(ctx, "describe connectors", s.describe(ctx))
 		}
 	}

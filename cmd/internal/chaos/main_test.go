@@ -20,6 +20,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/waybillhq/waybill/internal/config"
 )
 
 var (
@@ -63,7 +65,8 @@ type scenario struct {
 // times are the fleet's own, or shorter ones.
 func (s scenario) times() (lease, sweep time.Duration) {
 	if *full && !s.off {
-		return 15 * time.Second, 5 * time.Second
+		times := config.Default().Times
+		return times.Lease, times.Sweep
 	}
 	return 5 * time.Second, time.Second
 }

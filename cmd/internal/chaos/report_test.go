@@ -51,7 +51,7 @@ func (r report) String() string {
 	if len(r.recovery) > 0 {
 		fmt.Fprintf(&b, ", recovery p50 %.1f s p95 %.1f s of %d", r.percentile(50).Seconds(), r.percentile(95).Seconds(), len(r.recovery))
 	}
-	if r.bound > 0 && *full {
+	if r.bound > 0 && *full && len(r.recovery) > 0 {
 		verdict := "PASS"
 		if r.percentile(95) > r.bound {
 			verdict = "OVER"

@@ -24,9 +24,12 @@ var lostEnqueues = scenario{number: 8, fault: "producer crash, lost enqueues", c
 	dropped, err := readLines[entry](w.path("dropped.log"))
 	w.must(err)
 	r.nonZero("enqueues dropped", len(dropped))
-	log := w.attempts()
+	log := append(w.attempts(), dropped...) // what was repaired may have been dropped once more
+	slices.SortFunc(log, func(a, b entry) int { return a.At.Compare(b.At) })
 	for _, d := range dropped {
-		i := slices.IndexFunc(log, func(e entry) bool { return e.What == "began" && e.Delivery == d.Delivery && e.At.After(d.At) })
+		i := slices.IndexFunc(log, func(e entry) bool {
+			return (e.What == "began" || e.What == "dropped") && e.Delivery == d.Delivery && e.At.After(d.At)
+		})
 		if i >= 0 {
 			r.recovery = append(r.recovery, log[i].At.Sub(d.At))
 		}
