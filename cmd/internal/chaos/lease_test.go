@@ -38,10 +38,9 @@ var partition = scenario{number: 6, fault: "partition of a worker", count: 8, sh
 	proxy.Silence(w)
 	w.await(cut, func() bool { return time.Since(at) > cut })
 	proxy.Restore(w)
-	r := report{}
 	w.awaitProgress(w.deliveries())
 	w.await(time.Minute, func() bool { log := w.attempts(); return count(log, "began", 0) == count(log, "ended", 0) })
-	r = w.audit()
+	r := w.audit()
 	log := w.attempts()
 	r.zero("overlap", overlap(log, nil, ofDelivery))
 	r.nonZero("attempts cut off", count(log, "began", alone.pid()))
