@@ -32,7 +32,7 @@ import (
 var measure = flag.Bool("measure", false, "measure; without it nothing is done")
 
 const (
-	deliveries = 3000 // of one round
+	deliveries = 2000 // of one round
 	rounds     = 3
 	producers  = 16
 	handlers   = 32
