@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestAnOlderWorkerLeavesWhatItDoesNotKnow(t *testing.T) {
 	_, err := asynq.NewClientFromRedisClient(w.fleet.Redis).EnqueueContext(t.Context(), asynq.NewTask(tasks.ExportPush.Name, []byte(`{"delivery":7}`)),
 		asynq.Queue(tasks.QueueExport), asynq.TaskID("unreadable"), asynq.MaxRetry(100))
 	w.must(err)
-	older.end(9)
+	older.end(syscall.SIGKILL)
 	w.start(role{Kind: "worker", Slots: 8})
 	if r := w.audit(); !r.clean() || r.count != 20 {
 		t.Error(r)
