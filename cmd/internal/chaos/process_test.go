@@ -22,6 +22,7 @@ type process struct {
 	ended   chan struct{} // of the present life
 	stopped bool          // and is not to be started anew
 	kept    bool
+	lives   sync.WaitGroup
 }
 
 // start runs a process until the test's end.
@@ -75,7 +76,7 @@ func (p *process) begin() error {
 	}
 	lines := bufio.NewScanner(out)
 	ready := lines.Scan() && lines.Text() == "ready"
-	go func() {
+	p.lives.Go(func() {
 		for lines.Scan() { // nothing more is said; the pipe is read to its end before Wait closes it
 		}
 		_ = cmd.Wait()
@@ -84,7 +85,7 @@ func (p *process) begin() error {
 			time.Sleep(100 * time.Millisecond)
 			_ = p.begin() // where Redis is away, it ends again
 		}
-	}()
+	})
 	if !ready && !p.kept {
 		return fmt.Errorf("%s did not start", p.role.Name)
 	}
@@ -142,12 +143,6 @@ func (p *process) end(s syscall.Signal) {
 	p.mu.Lock()
 	p.stopped = true
 	p.mu.Unlock()
-	for {
-		cmd, ended := p.present()
-		_ = cmd.Process.Signal(s)
-		<-ended
-		if now, _ := p.present(); now == cmd {
-			return
-		}
-	}
+	p.signal(s)
+	p.lives.Wait()
 }
