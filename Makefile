@@ -39,6 +39,14 @@ bench: ## run the benchmarks; PKG=./formats one package's
 bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in turns with the converter alone
 	go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 30m -size $(or $(SIZE),1GB)
 
+.PHONY: bench-fleet
+bench-fleet: redis ## deliveries per second against the bare queue, time to start, what an idle worker asks of Redis
+	go test ./bench/fleet -run '^$$' -bench . -benchtime 1x -timeout 30m -measure
+
+.PHONY: chaos
+chaos: redis $(SERVERS) ## break a fleet of real processes in twelve ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
+	go test ./cmd/internal/chaos -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)
+
 ##@ Checks
 
 .PHONY: lint

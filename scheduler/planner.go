@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	planBatch   = 100 // runs of one slot that are planned in a round
-	mirrorsOnce = 16  // runs that are written to our bucket at a time
+	planBatch = 100 // runs of one slot that are planned in a round
+	planners  = 16  // that work at once: most of the time our bucket or Redis is waited for
 )
 
 // PlanAll plans every accepted run that has no deliveries yet.
@@ -25,30 +26,39 @@ func (s *Scheduler) PlanAll(ctx context.Context) error {
 		if err != nil || len(runs) == 0 {
 			return err
 		}
-		// Our bucket is slow, so many runs are prepared at a time; they are
-		// planned one after the other, in the order they were accepted.
-		plans, errs := make([]plan, len(runs)), make([]error, len(runs))
-		var g errgroup.Group
-		g.SetLimit(mirrorsOnce)
+		errs := make([]error, len(runs))
+		plans := make([]plan, len(runs))
+		atOnce(len(runs), func(i int) { plans[i], errs[i] = s.prepare(ctx, runs[i]) })
+		// Runs of one team are planned in the order they were accepted.
+		teams := map[string][]int{}
 		for i, key := range runs {
-			g.Go(func() error {
-				plans[i], errs[i] = s.prepare(ctx, key)
-				return nil
-			})
+			teams[key.TeamID] = append(teams[key.TeamID], i)
 		}
-		_ = g.Wait() // the errors stand in errs
-		for i, key := range runs {
-			if errs[i] == nil {
-				errs[i] = s.cfg.Ledger.Plan(ctx, plans[i].accepted, plans[i].deliveries)
+		lists := slices.Collect(maps.Values(teams))
+		atOnce(len(lists), func(n int) {
+			for _, i := range lists[n] {
+				if errs[i] == nil {
+					errs[i] = s.cfg.Ledger.Plan(ctx, plans[i].accepted, plans[i].deliveries)
+				}
+				if errs[i] != nil {
+					errs[i] = fmt.Errorf("run %s: %w", runs[i], errs[i])
+				}
 			}
-			if errs[i] != nil {
-				errs[i] = fmt.Errorf("run %s: %w", key, errs[i])
-			}
-		}
+		})
 		if err := errors.Join(errs...); err != nil {
 			return err // those runs are still listed: the next round tries them
 		}
 	}
+}
+
+// atOnce does something n times, a few at once.
+func atOnce(n int, do func(i int)) {
+	var g errgroup.Group
+	g.SetLimit(planners)
+	for i := range n {
+		g.Go(func() error { do(i); return nil })
+	}
+	_ = g.Wait() // there is none
 }
 
 // plan is what a run becomes.

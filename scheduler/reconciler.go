@@ -110,7 +110,12 @@ func (s *Scheduler) taskAlive(r ledger.Ready) (bool, error) {
 		return false, fmt.Errorf("ask asynq: %w", err)
 	case info.State == asynq.TaskStateCompleted, info.State == asynq.TaskStateArchived:
 		return false, nil
+	case info.State == asynq.TaskStateActive:
+		// Taken, and not begun: its worker died in between, or never heard that it
+		// was given the task. asynq would wait for a minute or two. Should a worker
+		// begin at this very moment, either it or the repair finds nothing to do.
+		return false, nil
 	default:
-		return !info.IsOrphaned, nil
+		return true, nil
 	}
 }

@@ -43,7 +43,7 @@ type Config struct {
 	Subscribers Subscribers
 	Inspector   Inspector // default: asynq on Redis
 	Redis       redis.UniversalClient
-	Sweep       time.Duration // between sweeps; default 5 s
+	Sweep       time.Duration // between sweeps; default 3 s
 	Entries     Entries       // what is due at regular times; nil: nothing
 	Ticks       time.Duration // between looks at what is due; default 1 s
 	Retention   time.Duration // after which what is settled leaves the ledger; default 30 days
@@ -57,13 +57,13 @@ type Scheduler struct {
 }
 
 const (
-	describeEvery = 12          // sweeps between two descriptions of every connector
+	describeEvery = 20          // sweeps between two descriptions of every connector
 	trimEvery     = time.Minute // between two looks for what is to leave the ledger
 )
 
 // New returns a scheduler.
 func New(cfg Config) *Scheduler {
-	cfg.Sweep = cmp.Or(cfg.Sweep, 5*time.Second)
+	cfg.Sweep = cmp.Or(cfg.Sweep, 3*time.Second)
 	cfg.Ticks = cmp.Or(cfg.Ticks, time.Second)
 	cfg.Retention = cmp.Or(cfg.Retention, 30*24*time.Hour)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())

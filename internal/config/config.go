@@ -147,7 +147,7 @@ func Default() Config {
 	return Config{
 		Brand:  "kadoa",
 		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
-		Times:  Times{Lease: 15 * time.Second, Sweep: 5 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour},
+		Times:  Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour},
 		Log:    Log{Level: "info", Format: "json"},
 	}
 }

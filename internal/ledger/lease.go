@@ -61,6 +61,7 @@ func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) 
 	if err != nil {
 		return nil, err
 	}
+	asked := time.Now().UTC() // the lease runs from then at the earliest
 	r, err := l.run(ctx, beginScript, p, id, generation, enqueue, rand.Text(), millis(l.opts.Lease), l.opts.MaxCrashes)
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) 
 	default:
 		return nil, fmt.Errorf("delivery %s: %w", id, ErrGone)
 	}
-	lease := &Lease{ledger: l, prefix: p, Fence: r.int(1), poison: r.text(3) == "1", Started: time.Now().UTC()}
+	lease := &Lease{ledger: l, prefix: p, Fence: r.int(1), poison: r.text(3) == "1", Started: asked}
 	if err := lease.load(ctx, id); err != nil {
 		return nil, err
 	}
@@ -101,14 +102,18 @@ func (ls *Lease) load(ctx context.Context, id string) error {
 // Context ends when the lease is lost or closed.
 func (ls *Lease) Context() context.Context { return ls.ctx }
 
-// renew keeps the lease until it is closed or lost. A Redis that does not
-// answer is asked again until the lease has run out by our own clock: then
-// somebody else may hold the delivery.
+// renew keeps the lease until it is closed or lost. While Redis does not answer
+// the attempt goes on until shortly before the lease ends by our own clock,
+// however long an answer is waited for: after that somebody else may hold the
+// delivery.
 func (ls *Lease) renew() {
-	every := ls.ledger.opts.Lease / 3
+	lease := ls.ledger.opts.Lease
+	every := lease / 3
+	until := func(renewed time.Time) time.Duration { return time.Until(renewed.Add(lease - every/2)) }
+	over := time.AfterFunc(until(ls.Started), func() { ls.cancel(ErrLost) })
+	defer over.Stop()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	renewed := time.Now()
 	for {
 		select {
 		case <-ls.ctx.Done():
@@ -117,12 +122,12 @@ func (ls *Lease) renew() {
 		}
 		asked := time.Now()
 		ctx, cancel := context.WithTimeout(ls.ctx, every)
-		r, err := ls.ledger.run(ctx, renewScript, ls.prefix, ls.Delivery.ID, ls.Fence, millis(ls.ledger.opts.Lease))
+		r, err := ls.ledger.run(ctx, renewScript, ls.prefix, ls.Delivery.ID, ls.Fence, millis(lease))
 		cancel()
 		switch {
 		case err == nil && r.int(0) == 1:
-			renewed = asked
-		case err == nil, time.Since(renewed) > ls.ledger.opts.Lease-every:
+			over.Reset(until(asked))
+		case err == nil:
 			ls.cancel(ErrLost)
 			return
 		}

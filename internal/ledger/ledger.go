@@ -27,7 +27,7 @@ import (
 // Options are the ledger's times. Zero values take the defaults.
 type Options struct {
 	Lease       time.Duration // an attempt that is silent this long has lost its delivery; default 15 s, renewed every third
-	Grace       time.Duration // how long a queued delivery may wait before the sweep asks the queue after it; default 15 s
+	Grace       time.Duration // how long a queued delivery may wait before the sweep asks the queue after it; default 8 s
 	MaxCrashes  int           // attempts that may end without a word before the delivery fails; default 10
 	MaxThrottle time.Duration // a delivery that is throttled longer fails; default 24 h
 	MaxFailures int           // deliveries in a row failed by their destination, then the connector is paused; default 5
@@ -64,7 +64,7 @@ type Ledger struct {
 // New returns a ledger. The queue may be nil in a process that only reads.
 func New(rdb redis.UniversalClient, bucket storage.Store, queue Queue, opts Options) *Ledger {
 	opts.Lease = cmp.Or(opts.Lease, 15*time.Second)
-	opts.Grace = cmp.Or(opts.Grace, 15*time.Second)
+	opts.Grace = cmp.Or(opts.Grace, 8*time.Second)
 	opts.MaxCrashes = cmp.Or(opts.MaxCrashes, 10)
 	opts.MaxThrottle = cmp.Or(opts.MaxThrottle, 24*time.Hour)
 	opts.MaxFailures = cmp.Or(opts.MaxFailures, 5)

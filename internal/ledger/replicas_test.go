@@ -169,6 +169,9 @@ func TestAClusterHoldsTheLedger(t *testing.T) {
 	l := ledger.New(client, bucket, queue, ledger.Options{Replicas: ledger.NoReplicas})
 
 	const teams = 40
+	if err := l.Mend(t.Context(), map[string]int{"export": 2 * teams}); err != nil {
+		t.Fatal(err)
+	}
 	var runs []waybill.RunKey
 	for i := range teams {
 		r := run("job_1")

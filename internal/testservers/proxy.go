@@ -66,6 +66,15 @@ func (s *ProxyServer) Latency(t testing.TB, ms int) {
 	s.addToxic(t, toxic{Name: "latency", Type: "latency", Stream: "downstream", Attributes: map[string]int64{"latency": int64(ms)}})
 }
 
+// Silence swallows everything in both directions, and closes no connection, as
+// a network that is cut does, until [ProxyServer.Restore].
+func (s *ProxyServer) Silence(t testing.TB) {
+	t.Helper()
+	for _, stream := range []string{"upstream", "downstream"} {
+		s.addToxic(t, toxic{Name: "silence-" + stream, Type: "timeout", Stream: stream, Attributes: map[string]int64{"timeout": 0}})
+	}
+}
+
 // Restore ends every fault; the proxy is where it was and passes everything on.
 func (s *ProxyServer) Restore(t testing.TB) {
 	t.Helper()

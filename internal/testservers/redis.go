@@ -17,6 +17,8 @@ type RedisServer struct {
 	Addr string // host:port
 
 	path, dir string
+	env       []string                   // beside the test's own
+	synced    string                     // file that says how much is on the disk, see RedisOnPower
 	busPort   string                     // of a Cluster's node
 	command   func(port string) []string // its arguments
 	process   *process
@@ -83,7 +85,7 @@ func (s *RedisServer) Client(t testing.TB) *redis.Client {
 }
 
 func (s *RedisServer) start(t testing.TB, port string) (*process, error) {
-	return start(t, command{path: s.path, args: s.command(port), dir: s.dir, ready: func(ctx context.Context, pid int) error {
+	return start(t, command{path: s.path, args: s.command(port), env: s.env, dir: s.dir, ready: func(ctx context.Context, pid int) error {
 		return redisAnswers(ctx, net.JoinHostPort("127.0.0.1", port), pid)
 	}})
 }
