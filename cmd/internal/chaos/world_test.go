@@ -132,7 +132,7 @@ func (w *world) submit(runs []waybill.Run) {
 	if w.careless {
 		options = append(options, tasks.WithReplicas(tasks.NoReplicas))
 	}
-	client := tasks.NewClient(w.fleet.Redis, options...)
+	client := w.fleet.Producer(options...)
 	var group sync.WaitGroup
 	const producers = 8
 	for p := range producers {

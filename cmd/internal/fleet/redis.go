@@ -7,9 +7,10 @@ import (
 	"github.com/waybillhq/waybill/tasks"
 )
 
-// Producer hands runs in as the configuration wants it.
-func (f *Fleet) Producer() *tasks.Client {
-	return tasks.NewClient(f.Redis, f.bucket, tasks.WithReplicas(f.Config.Redis.Confirming()))
+// Producer hands runs in as the configuration wants it, unless options say otherwise.
+func (f *Fleet) Producer(options ...tasks.ClientOption) *tasks.Client {
+	options = append([]tasks.ClientOption{tasks.WithReplicas(f.Config.Redis.Confirming())}, options...)
+	return tasks.NewClient(f.Redis, f.bucket, options...)
 }
 
 // ExamineRedis looks at what Redis does with what it is given. An ACL user is
