@@ -35,6 +35,9 @@ type dateReader struct {
 
 // parseMoment reads a date with or without a time.
 func parseMoment(s []byte, order waybill.DateOrder) (moment, reason) {
+	if m, ok := isoMoment(s); ok {
+		return m, castOK
+	}
 	p := dateReader{s: s, order: order}
 	if len(s) == 0 {
 		return p.moment, reasonEmpty
