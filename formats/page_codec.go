@@ -15,7 +15,7 @@ import (
 // and no checksum of a frame, which Parquet's readers do not ask for.
 type pageCodec struct {
 	libraryCodec
-	encoder func() *zstd.Encoder
+	encoders map[int]func() *zstd.Encoder // by level
 }
 
 type libraryCodec interface {
@@ -29,11 +29,19 @@ func init() { //nolint:gochecknoinits // see above
 	if err != nil {
 		panic(err)
 	}
-	compress.RegisterCodec(compress.Codecs.Zstd, pageCodec{codec.(libraryCodec), sync.OnceValue(newPageEncoder)}) //nolint:forcetypeassert // it has both
+	compress.RegisterCodec(compress.Codecs.Zstd, pageCodec{
+		codec.(libraryCodec), //nolint:forcetypeassert // it has both
+		map[int]func() *zstd.Encoder{fastLevel: pageEncoder(fastLevel), thoroughLevel: pageEncoder(thoroughLevel)},
+	})
 }
 
-func newPageEncoder() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(zstdLevel)), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)),
+// pageEncoder returns the encoder of a level, which is made when it is needed.
+func pageEncoder(level int) func() *zstd.Encoder {
+	return sync.OnceValue(func() *zstd.Encoder { return newPageEncoder(level) })
+}
+
+func newPageEncoder(level int) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)),
 		zstd.WithWindowSize(pageWindow), zstd.WithEncoderCRC(false), zstd.WithZeroFrames(true), zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		panic(err) // one of the options above makes no sense
@@ -43,8 +51,9 @@ func newPageEncoder() *zstd.Encoder {
 
 // EncodeLevel compresses a page.
 func (c pageCodec) EncodeLevel(dst, src []byte, level int) []byte {
-	if level != zstdLevel {
+	encoder, ok := c.encoders[level]
+	if !ok {
 		return c.libraryCodec.EncodeLevel(dst, src, level)
 	}
-	return c.encoder().EncodeAll(src, dst[:0])
+	return encoder().EncodeAll(src, dst[:0])
 }

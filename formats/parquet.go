@@ -19,10 +19,9 @@ import (
 const (
 	rowGroupRows  = 1_000_000
 	rowGroupBytes = 64 << 20
-	pageBytes     = 1 << 20
-	pageWindow    = 1 << 20 // that zstd looks back
-	zstdLevel     = 1
-	statBytes     = 512 // longer minima and maxima are left out, as they stay in memory until the footer
+	pageBytes     = 1 << 18
+	pageWindow    = 1 << 18 // that zstd looks back
+	statBytes     = 512     // longer minima and maxima are left out, as they stay in memory until the footer
 )
 
 // parquetOutput writes the files: one goroutine a column encodes and
@@ -86,7 +85,7 @@ func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 		parquet.WithVersion(parquet.V2_LATEST),
 		parquet.WithCreatedBy("waybill version 1.0.0 (build arrow-go " + arrow.PkgVersion + ")"),
 		parquet.WithCompression(compress.Codecs.Zstd),
-		parquet.WithCompressionLevel(zstdLevel),
+		parquet.WithCompressionLevel(fastLevel),
 		parquet.WithAllocator(&pageMemory{}),
 		parquet.WithDataPageSize(pageBytes),
 		parquet.WithBatchSize(8192),
@@ -95,6 +94,7 @@ func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 		parquet.WithMaxStatsSize(statBytes),
 	}
 	for i, c := range o.layout.columns {
+		props = append(props, parquet.WithCompressionLevelFor(c.name, levelOf(c, first, i)))
 		if first != nil && fewValues(&first.columns[i]) {
 			props = append(props, parquet.WithDictionaryFor(c.name, true))
 			o.size.dictionaries++
