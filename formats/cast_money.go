@@ -229,6 +229,11 @@ func parseMoney(object []byte) (m money, r reason) {
 	if m, ok := shortMoney(object); ok {
 		return m, castOK
 	}
+	return readMoney(object)
+}
+
+// readMoney is parseMoney for every form there is.
+func readMoney(object []byte) (m money, r reason) {
 	amount, code := moneyParts(object)
 	digits := object[amount.start:amount.end]
 	switch amount.kind {

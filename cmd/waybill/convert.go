@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,9 @@ func (p *program) convert() *cobra.Command {
 				return err
 			}
 			c.opts.MaxFileBytes = int64(largest)
+			if c.opts.CPUs > 0 {
+				runtime.GOMAXPROCS(c.opts.CPUs)
+			}
 			report, err := c.do(cmd.Context())
 			if err != nil {
 				return err

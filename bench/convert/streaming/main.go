@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 )
 
 func main() {
+	debug.SetGCPercent(25) // as cmd/waybill has it
 	size := flag.Int64("size", 1e9, "bytes of the input")
 	name := flag.String("set", "products", "what the records are: products, wide or articles")
 	flag.Parse()
