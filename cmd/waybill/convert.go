@@ -44,7 +44,7 @@ func (p *program) convert() *cobra.Command {
 			}
 			c.opts.MaxFileBytes = int64(largest)
 			if c.opts.CPUs > 0 {
-				runtime.GOMAXPROCS(c.opts.CPUs)
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.opts.CPUs)) // all else of a conversion keeps to them as well
 			}
 			report, err := c.do(cmd.Context())
 			if err != nil {
