@@ -77,6 +77,11 @@ func (d *dictionary) add(c *column, levels []int16, first, end int) bool {
 	return true
 }
 
+// len is how many values there are that bytesOf knows: all but booleans.
+func (c *column) len() int {
+	return max(len(c.text), len(c.fixed), len(c.floats), len(c.days), len(c.micros))
+}
+
 // bytesOf are a value's plain bytes, without the length of a text.
 func (c *column) bytesOf(i int, word *[8]byte) []byte {
 	switch {
@@ -275,7 +280,7 @@ func updateStatistics(statistics metadata.TypedStatistics, values *column, nulls
 // from N, about n²/2N are repetitions.
 func fewValues(c *column) bool {
 	const enough, looked, most = 256, 4096, 20_000
-	n := min(max(len(c.text), len(c.fixed), len(c.floats), len(c.days), len(c.micros)), looked)
+	n := min(c.len(), looked)
 	if n < enough {
 		return false
 	}

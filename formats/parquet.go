@@ -94,7 +94,7 @@ func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 		parquet.WithMaxStatsSize(statBytes),
 	}
 	for i, c := range o.layout.columns {
-		props = append(props, parquet.WithCompressionLevelFor(c.name, levelOf(c, first, i)))
+		props = append(props, parquet.WithCompressionLevelFor(c.name, levelOf(first, i)))
 		if first != nil && fewValues(&first.columns[i]) {
 			props = append(props, parquet.WithDictionaryFor(c.name, true))
 			o.size.dictionaries++

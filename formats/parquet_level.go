@@ -9,30 +9,27 @@ const (
 	thoroughLevel = 3
 )
 
-// levelOf chooses the level of a column by its first values. Texts get the
-// higher one if they are a small part of the records and it makes them smaller,
-// which for URLs and other texts with random parts it does not.
-func levelOf(spec columnSpec, first *batch, column int) int {
-	if spec.cast != castText && spec.cast != castJSON {
-		return thoroughLevel
-	}
+// levelOf chooses the level of a column by its first values: the higher one if
+// they are a small part of the records and it makes them smaller, which for
+// URLs and other values with random parts it does not.
+func levelOf(first *batch, column int) int {
 	const share, sampled = 8, 64 << 10
 	if first == nil {
 		return fastLevel
 	}
+	c := &first.columns[column]
 	var plain int64
 	var sample []byte
-	for _, v := range first.columns[column].text {
-		plain += int64(len(v)) + 4
+	var word [8]byte
+	for i := range c.len() {
+		v := c.bytesOf(i, &word)
+		plain += int64(len(v))
 		if len(sample) < sampled {
-			sample = append(append(sample, v...), 0)
+			sample = append(sample, v...)
 		}
 	}
-	if plain*share > first.plain || len(sample) == 0 {
-		return fastLevel
-	}
 	codec, err := compress.GetCodec(compress.Codecs.Zstd)
-	if err != nil {
+	if err != nil || len(sample) == 0 || plain*share > first.plain {
 		return fastLevel
 	}
 	fast, thorough := codec.EncodeLevel(nil, sample, fastLevel), codec.EncodeLevel(nil, sample, thoroughLevel)

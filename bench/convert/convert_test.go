@@ -197,7 +197,7 @@ func turn(b *testing.B, cmd *exec.Cmd, out string) (f figures) {
 	if text, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%s: %v\n%s", cmd, err, text)
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage) //nolint:forcetypeassert // on every system that this runs on
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	f.wall, f.cpu, f.rss = time.Since(started), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), usage.Maxrss<<10
 	info, err := os.Stat(filepath.Join(out, formats.Parquet.FileName()))
 	if err != nil {
