@@ -19,8 +19,8 @@ import (
 const (
 	rowGroupRows  = 1_000_000
 	rowGroupBytes = 64 << 20
-	pageBytes     = 1 << 18
-	pageWindow    = 1 << 18 // that zstd looks back
+	pageBytes     = 384 << 10
+	pageWindow    = 512 << 10 // that zstd looks back
 	statBytes     = 512     // longer minima and maxima are left out, as they stay in memory until the footer
 )
 
