@@ -21,7 +21,7 @@ const (
 	rowGroupBytes = 64 << 20
 	pageBytes     = 384 << 10
 	pageWindow    = 512 << 10 // that zstd looks back
-	statBytes     = 512     // longer minima and maxima are left out, as they stay in memory until the footer
+	statBytes     = 512       // longer minima and maxima are left out, as they stay in memory until the footer
 )
 
 // parquetOutput writes the files: one goroutine a column encodes and
