@@ -10,6 +10,7 @@ BIN := .tools/bin
 # Google's storage library has a second transport, gRPC, that is not used here.
 LEAN := -tags disable_grpc_modules
 AZURITE := .tools/azurite/node_modules/azurite/package.json
+INTEROP := .tools/interop/bin/python
 SERVERS := $(BIN)/versitygw $(BIN)/toxiproxy-server $(BIN)/fake-gcs-server $(AZURITE)
 
 ##@ Every day
@@ -47,7 +48,21 @@ bench-fleet: redis ## deliveries per second against the bare queue, time to star
 chaos: redis $(SERVERS) ## break a fleet of real processes in twelve ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
 	go test ./cmd/internal/chaos -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)
 
+.PHONY: bench-convert
+bench-convert: ## convert records of SIZE=1GB, in turns with DuckDB; ONLY='^Parquet' some of the works
+	go test ./bench/convert -run '^$$' -bench Convert -benchtime 1x -timeout 2h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5) -only '$(ONLY)'
+	go test ./bench/convert -run '^$$' -bench Memory -benchtime 1x -timeout 2h -large $(or $(SIZE),1GB)
+
+.PHONY: bench-large
+bench-large: ## convert 1, 10 and SIZE=20GB that are made on the fly, for their peak memory
+	go test ./bench/convert -run '^$$' -bench Memory -benchtime 1x -timeout 6h -large $(or $(SIZE),20GB)
+
 ##@ Checks
+
+.PHONY: interop
+interop: $(INTEROP) ## let DuckDB, pyarrow and Python's csv module read what formats writes
+	go test -count=1 -v ./formats -run 'DuckDB|AgreesWithTheReference'
+	go test -count=1 -v -tags interop ./formats/interop
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## lint, and prove that the import rules bite
@@ -97,6 +112,11 @@ $(BIN)/fake-gcs-server: tools/go.mod tools/go.sum
 $(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json
 	@echo "installing Azurite from tools/azurite/package-lock.json"
 	@tools/azurite.sh
+
+$(INTEROP): tools/interop/requirements.txt
+	@echo "installing tools/interop/requirements.txt from PyPI into .tools/interop"
+	@python3 -m venv .tools/interop && .tools/interop/bin/pip install --quiet --requirement tools/interop/requirements.txt
+	@touch $@
 
 $(BIN)/govulncheck: tools/go.mod tools/go.sum
 	$(call build-tool,tools,golang.org/x/vuln/cmd/govulncheck)

@@ -66,7 +66,7 @@ func (c *column) reset() {
 // One with a larger record grows; of those beyond largeBatch there is one at a
 // time, so that a run of huge records does not take a pool of huge buffers.
 const (
-	batchBytes = 1 << 20
+	batchBytes = 512 << 10
 	largeBatch = 4 << 20
 )
 

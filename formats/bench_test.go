@@ -3,43 +3,19 @@ package formats
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"math/rand/v2"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/bench/data"
 )
 
-// productSchema and products are a shop's products as scraping gives them:
-// 16 fields, about 640 bytes a record.
-var productSchema = schemaOf("sku STRING", "title STRING", "brand CLASSIFICATION", "category CLASSIFICATION",
-	"url LINK", "image IMAGE", "price MONEY", "listPrice NUMBER", "rating NUMBER", "reviews NUMBER",
-	"inStock BOOLEAN", "releasedOn DATE", "scrapedAt DATETIME", "description STRING", "attributes OBJECT", "tags ARRAY")
+// products are a shop's products as scraping gives them.
+func products(records int) []byte { return data.Products().Records(records) }
 
-func products(records int) []byte {
-	r := rand.New(rand.NewPCG(1, 2))
-	words := []string{"steel", "cotton", "compact", "wireless", "garden", "kitchen", "premium", "light", "über", "outdoor", "classic", "travel", "café"}
-	text := func(n int) string {
-		var b bytes.Buffer
-		for range n {
-			fmt.Fprintf(&b, "%s ", words[r.IntN(len(words))])
-		}
-		return b.String()
-	}
-	var out bytes.Buffer
-	for i := range records {
-		fmt.Fprintf(&out, `{"sku":"SKU-%08d","title":"%s","brand":"Brand %d","category":"Home > %s",`, i, text(5), r.IntN(40), words[r.IntN(9)])
-		fmt.Fprintf(&out, `"url":"https://shop.example/p/%d?ref=%x","image":"https://img.example/%x.jpg",`, i, r.Uint32(), r.Uint64())
-		fmt.Fprintf(&out, `"price":{"amount":%d,"currencyCode":"EUR"},"listPrice":%d.%02d,"rating":%d.%d,"reviews":%d,`,
-			r.IntN(100000), r.IntN(900), r.IntN(100), r.IntN(5), r.IntN(10), r.IntN(5000))
-		fmt.Fprintf(&out, `"inStock":%t,"releasedOn":"20%02d-%02d-%02d","scrapedAt":"2025-01-15T10:%02d:%02d.%03dZ",`,
-			r.IntN(4) > 0, r.IntN(25), 1+r.IntN(12), 1+r.IntN(28), r.IntN(60), r.IntN(60), r.IntN(1000))
-		fmt.Fprintf(&out, `"description":"%s","attributes":{"color":"%s","weight":%d},"tags":["%s","%s"]}`+"\n",
-			text(22), words[r.IntN(6)], r.IntN(2000), words[r.IntN(9)], words[r.IntN(9)])
-	}
-	return out.Bytes()
-}
+var productSchema = data.Products().Schema
 
 func BenchmarkConvert(b *testing.B) {
 	input := products(100_000)
@@ -55,6 +31,12 @@ func BenchmarkConvert(b *testing.B) {
 func benchmark(b *testing.B, input []byte, schema waybill.Schema, formats []Format) {
 	b.SetBytes(int64(len(input)))
 	b.ReportAllocs()
+	records := bytes.Count(input, []byte{'\n'})
+	before := usage(b)
+	defer func() {
+		b.ReportMetric(float64(usage(b)-before)/float64(b.N*len(input)), "cpu-ns/B") // steadier than the time on a busy machine
+		b.ReportMetric(float64(b.N*records)/b.Elapsed().Seconds(), "records/s")
+	}()
 	for b.Loop() {
 		outputs := map[Format]Output{}
 		for _, f := range formats {
@@ -65,6 +47,16 @@ func benchmark(b *testing.B, input []byte, schema waybill.Schema, formats []Form
 			b.Fatalf("%d quarantined, %d failed casts: %v", c.Quarantined, c.CastFailures(), err)
 		}
 	}
+}
+
+// usage is the CPU time that this process has taken.
+func usage(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkParse is the parse worker alone, on one core.

@@ -35,6 +35,14 @@ type dateReader struct {
 
 // parseMoment reads a date with or without a time.
 func parseMoment(s []byte, order waybill.DateOrder) (moment, reason) {
+	if m, ok := isoMoment(s); ok {
+		return m, castOK
+	}
+	return readMoment(s, order)
+}
+
+// readMoment is parseMoment for every form there is.
+func readMoment(s []byte, order waybill.DateOrder) (moment, reason) {
 	p := dateReader{s: s, order: order}
 	if len(s) == 0 {
 		return p.moment, reasonEmpty

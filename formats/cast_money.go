@@ -125,8 +125,13 @@ func (d decimal) appendBytes(dst []byte) []byte {
 // appendText appends the amount with at least the given number of decimals.
 func (d decimal) appendText(dst []byte, decimals int) []byte {
 	var digits [40]byte
-	i, hi, lo := len(digits), d.hi, d.lo
-	for n := 0; n <= decimalScale || hi|lo != 0; n++ {
+	i, hi, lo, n := len(digits), d.hi, d.lo, 0
+	for ; hi == 0 && n < decimalScale-decimals && lo%10 == 0; n++ { // decimals that are cut again
+		lo /= 10
+		i--
+		digits[i] = '0'
+	}
+	for ; n <= decimalScale || hi|lo != 0; n++ {
 		if n == decimalScale {
 			i--
 			digits[i] = '.'
@@ -189,8 +194,46 @@ func keyIs(quoted []byte, name string) bool {
 	return string(inside) == name
 }
 
+// shortMoney reads a MONEY object in the form in which nearly all are written:
+// no white space, the amount before the currency, and at most 15 digits.
+func shortMoney(object []byte) (m money, ok bool) {
+	const before, between, behind = `{"amount":`, `,"currencyCode":"`, `"}`
+	s, ok := bytes.CutPrefix(object, []byte(before))
+	if !ok {
+		return m, false
+	}
+	end := digitsEnd(s, 0)
+	if end == 0 || end > 15 || s[0] == '0' && end > 1 || len(s) != end+len(between)+3+len(behind) {
+		return m, false
+	}
+	code := s[end+len(between) : len(s)-len(behind)]
+	if string(s[end:end+len(between)]) != between || string(s[len(s)-len(behind):]) != behind {
+		return m, false
+	}
+	if m.currency, m.decimals = currencyOf(code); m.currency == nil {
+		return m, false
+	}
+	var minor uint64
+	for _, c := range s[:end] {
+		minor = minor*10 + uint64(c-'0')
+	}
+	m.amount.hi, m.amount.lo = bits.Mul64(minor, billionths[m.decimals])
+	return m, true
+}
+
+// billionths are those of a minor unit, by the decimals that it is.
+var billionths = [...]uint64{1e9, 1e8, 1e7, 1e6, 1e5}
+
 // parseMoney reads a MONEY object: an amount in minor units and a currency.
 func parseMoney(object []byte) (m money, r reason) {
+	if m, ok := shortMoney(object); ok {
+		return m, castOK
+	}
+	return readMoney(object)
+}
+
+// readMoney is parseMoney for every form there is.
+func readMoney(object []byte) (m money, r reason) {
 	amount, code := moneyParts(object)
 	digits := object[amount.start:amount.end]
 	switch amount.kind {

@@ -225,10 +225,16 @@ func TestCastMoney(t *testing.T) {
 // The figures of ISO 4217, not CLDR's, which differ for more than 20 codes.
 func TestCurrencies(t *testing.T) {
 	newerThanCLDR := "MRU SLE UYW VED VES XAD XCG ZWG"
-	for code, c := range currencies {
-		unit, err := xcurrency.ParseISO(string(code[:]))
+	known := 0
+	for _, c := range currencies {
+		if c.code == nil {
+			continue
+		}
+		known++
+		code := string(c.code)
+		unit, err := xcurrency.ParseISO(code)
 		if err != nil {
-			if !strings.Contains(newerThanCLDR, string(code[:])) {
+			if !strings.Contains(newerThanCLDR, code) {
 				t.Errorf("%s: %v", code, err)
 			}
 			continue
@@ -242,8 +248,8 @@ func TestCurrencies(t *testing.T) {
 			t.Errorf("%s: %s, %d decimals; want %d", code, got, decimals, want)
 		}
 	}
-	if len(currencies) < 170 {
-		t.Errorf("%d currencies", len(currencies))
+	if known < 170 {
+		t.Errorf("%d currencies", known)
 	}
 }
 

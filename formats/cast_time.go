@@ -1,10 +1,6 @@
 package formats
 
-import (
-	"strconv"
-
-	"github.com/waybillhq/waybill"
-)
+import "github.com/waybillhq/waybill"
 
 // Behind a date, after "T", a space, a comma or " at ", may stand a time:
 //
@@ -193,6 +189,55 @@ func (p *dateReader) spaces() {
 	}
 }
 
+// isoMoment reads the forms in which nearly all dates and times are written,
+// without a look at any other: 2018-02-07, and 2018-02-07T15:04:05Z with no, three
+// or six decimals.
+func isoMoment(s []byte) (m moment, ok bool) {
+	if len(s) < 10 || s[4] != '-' || s[7] != '-' {
+		return m, false
+	}
+	century, year, month, day := pair(s), pair(s[2:]), pair(s[5:]), pair(s[8:])
+	m.year, m.month, m.day = century*100+year, month, day
+	if century|year|month|day < 0 || !validDay(m.year, m.month, m.day) {
+		return m, false
+	}
+	if len(s) == 10 {
+		return m, true
+	}
+	if len(s) < 20 || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[len(s)-1] != 'Z' {
+		return m, false
+	}
+	hour, minute, second := pair(s[11:]), pair(s[14:]), pair(s[17:])
+	if hour|minute|second < 0 || hour > 23 || minute > 59 || second > 59 {
+		return m, false
+	}
+	m.hasTime, m.hasZone, m.seconds = true, true, hour*3600+minute*60+second
+	switch {
+	case len(s) == 20:
+		return m, true
+	case len(s) != 24 && len(s) != 27 || s[19] != '.':
+		return m, false
+	}
+	for _, c := range s[20 : len(s)-1] {
+		if !isDigit(c) {
+			return m, false
+		}
+		m.micros = m.micros*10 + int(c-'0')
+	}
+	if len(s) == 24 {
+		m.micros *= 1000
+	}
+	return m, true
+}
+
+// pair is the number that two digits are, or negative.
+func pair(s []byte) int {
+	if !isDigit(s[0]) || !isDigit(s[1]) {
+		return -1
+	}
+	return int(s[0]-'0')*10 + int(s[1]-'0')
+}
+
 // parseDate reads a date as days since 1970-01-01. Of a date with a time it
 // takes the day as written, whatever the zone: that is the day the source showed.
 func parseDate(s []byte, order waybill.DateOrder) (days int32, r reason) {
@@ -294,13 +339,12 @@ func appendDateTime(dst []byte, micros int64) []byte {
 	return append(dst, 'Z')
 }
 
+// appendPadded appends a number in so many digits, which it does not exceed.
 func appendPadded(dst []byte, v, width int) []byte {
-	limit := 1
-	for range width - 1 {
-		limit *= 10
+	dst = append(dst, "000000"[:width]...)
+	for i := len(dst) - 1; v > 0; i-- {
+		dst[i] = '0' + byte(v%10)
+		v /= 10
 	}
-	for ; v < limit && limit > 1; limit /= 10 {
-		dst = append(dst, '0')
-	}
-	return strconv.AppendInt(dst, int64(v), 10)
+	return dst
 }

@@ -26,30 +26,40 @@ type currency struct {
 	decimals int
 }
 
+// currencies are by letterIndex; those without a code are none.
 var currencies = indexCurrencies()
 
-func indexCurrencies() map[[3]byte]currency {
-	index := map[[3]byte]currency{}
+func indexCurrencies() (index [26 * 26 * 26]currency) {
 	for decimals, codes := range minorUnits {
 		for code := range strings.FieldsSeq(codes) {
-			index[[3]byte([]byte(code))] = currency{[]byte(code), decimals}
+			i, _ := letterIndex([]byte(code))
+			index[i] = currency{[]byte(code), decimals}
 		}
 	}
 	return index
 }
 
+// letterIndex numbers three letters, in any case.
+func letterIndex(text []byte) (index int, ok bool) {
+	if len(text) != 3 {
+		return 0, false
+	}
+	for _, c := range text {
+		if !isLetter(c) {
+			return 0, false
+		}
+		index = index*26 + int(c|0x20-'a')
+	}
+	return index, true
+}
+
 // currencyOf returns the ISO 4217 code that text is, in any case, and the
 // decimals of its minor unit; or no code.
 func currencyOf(text []byte) (code []byte, decimals int) {
-	if len(text) != 3 {
+	i, ok := letterIndex(text)
+	if !ok {
 		return nil, 0
 	}
-	key := [3]byte(text)
-	for i, c := range key {
-		if c >= 'a' && c <= 'z' {
-			key[i] = c - 'a' + 'A'
-		}
-	}
-	c := currencies[key]
+	c := &currencies[i]
 	return c.code, c.decimals
 }

@@ -68,33 +68,41 @@ func (e *emitter) account(start uint32) {
 // row emits the record whose tokens were just read.
 func (e *emitter) row(rec []byte) {
 	b := e.b
-	members := 0
-	if e.wantJSONL {
-		b.jsonl = append(b.jsonl, '{')
+	verbatim := e.verbatim(rec)
+	if e.wantJSONL && verbatim {
+		b.jsonl = append(append(b.jsonl, rec...), '\n')
 	}
+	line := len(b.jsonl)
 	for i := range e.layout.fields {
-		f, t := &e.layout.fields[i], e.tokens[i]
+		f, t := &e.layout.fields[i], &e.tokens[i]
 		text := rec[t.start:t.end]
 		if t.spaced {
 			text = e.keep(func(arena []byte) []byte { return appendCompact(arena, text) })
 		}
-		if e.wantJSONL && t.kind != absent {
-			if members++; members > 1 {
-				b.jsonl = append(b.jsonl, ',')
-			}
-			b.jsonl = append(append(b.jsonl, f.jsonKey...), text...)
+		if e.wantJSONL && !verbatim && t.kind != absent {
+			b.jsonl = append(append(append(b.jsonl, ','), f.jsonKey...), text...)
 		}
 		if e.wantCSV && i > 0 {
 			b.csv = append(b.csv, ',')
 		}
-		e.cell(i, f, t, text)
+		e.cell(i, f, *t, text)
 	}
-	if e.wantJSONL {
-		b.jsonl = append(b.jsonl, '}', '\n')
+	if e.wantJSONL && !verbatim {
+		b.jsonl = closeObject(b.jsonl, line)
 	}
 	if e.wantCSV {
 		b.csv = append(b.csv, '\n')
 	}
+}
+
+// closeObject makes an object of the members that begin at start, each with a
+// comma before it.
+func closeObject(dst []byte, start int) []byte {
+	if len(dst) == start {
+		dst = append(dst, '{')
+	}
+	dst[start] = '{'
+	return append(dst, '}', '\n')
 }
 
 // keep appends to the batch's arena and returns what was appended.
@@ -247,14 +255,19 @@ func (e *emitter) date(f *field, t token, text []byte) reason {
 	if t.kind != jsonString {
 		return notADate(t)
 	}
-	days, why := parseDate(trim(e.plainText(t, text)), f.order)
+	text = trim(e.plainText(t, text))
+	days, why := parseDate(text, f.order)
 	if why != castOK {
 		return why
 	}
 	if c, ok := e.value(f.column, 4); ok {
 		c.days = append(c.days, days)
 	}
-	if e.wantCSV {
+	switch {
+	case !e.wantCSV:
+	case len(text) == len("2006-01-02") && text[4] == '-' && text[7] == '-':
+		e.b.csv = append(e.b.csv, text...) // as CSV has it
+	default:
 		e.b.csv = appendDate(e.b.csv, int(days))
 	}
 	return castOK

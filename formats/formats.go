@@ -32,7 +32,7 @@
 // envelope, and under the same rules.
 //
 // Parquet: zstd, row groups of at most a million rows or 64 MiB of plainly
-// encoded values, pages of about 1 MiB, statistics and page index, optional
+// encoded values, pages of about 384 KiB, statistics and page index, optional
 // columns, dictionaries where the first records repeat. JSONL: one record a
 // line, fields in the descriptor's order, values as in the source but for
 // white space between tokens; absent fields stay absent. CSV: RFC 4180 with a

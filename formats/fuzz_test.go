@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf8"
@@ -16,6 +17,10 @@ func addCorpus(f *testing.F) {
 		f.Add([]byte(record))
 		f.Add([]byte(`{"s":` + record + `,"u":` + record + `}`))
 	}
+	f.Add([]byte(`{"s":1,"n":2,"l":"x"}`))
+	f.Add([]byte(`{"n":1,"s":2}`))
+	f.Add([]byte(`{"s":1,"u":2,"n":3}`))
+	f.Add([]byte(`{"s":[1, 2],"n":2}`))
 	f.Add([]byte(`{"s":"aaaaaaa\"","s":"aaaaaaaa\\","n":[[[[]]]]}`))
 	f.Add([]byte(`{"s":"` + "\x7f\u0080\uffff" + `"}`))
 }
@@ -43,6 +48,9 @@ func FuzzParseRecord(f *testing.F) {
 		if err := json.Unmarshal(b, &members); err != nil {
 			t.Fatal(err)
 		}
+		if line := referenceLine(p, b); p.verbatim(b) && line != string(b) {
+			t.Fatalf("%q is taken as it stands, want %q", b, line)
+		}
 		for i, field := range p.layout.fields {
 			token := p.tokens[i]
 			if raw := b[token.start:token.end]; !bytes.Equal(raw, members[field.name]) {
@@ -50,6 +58,18 @@ func FuzzParseRecord(f *testing.F) {
 			}
 		}
 	})
+}
+
+// referenceLine is what JSONL has of the record that was read, put together
+// field by field.
+func referenceLine(p *parser, record []byte) string {
+	var members []string
+	for i, field := range p.layout.fields {
+		if t := p.tokens[i]; t.kind != absent {
+			members = append(members, string(field.jsonKey)+string(appendCompact(nil, record[t.start:t.end])))
+		}
+	}
+	return "{" + strings.Join(members, ",") + "}"
 }
 
 // Whatever the input is: every format has the same number of rows, all are

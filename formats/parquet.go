@@ -19,9 +19,9 @@ import (
 const (
 	rowGroupRows  = 1_000_000
 	rowGroupBytes = 64 << 20
-	pageBytes     = 1 << 20
-	zstdLevel     = 1
-	statBytes     = 512 // longer minima and maxima are left out, as they stay in memory until the footer
+	pageBytes     = 384 << 10
+	pageWindow    = 512 << 10 // that zstd looks back
+	statBytes     = 512       // longer minima and maxima are left out, as they stay in memory until the footer
 )
 
 // parquetOutput writes the files: one goroutine a column encodes and
@@ -85,7 +85,8 @@ func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 		parquet.WithVersion(parquet.V2_LATEST),
 		parquet.WithCreatedBy("waybill version 1.0.0 (build arrow-go " + arrow.PkgVersion + ")"),
 		parquet.WithCompression(compress.Codecs.Zstd),
-		parquet.WithCompressionLevel(zstdLevel),
+		parquet.WithCompressionLevel(fastLevel),
+		parquet.WithAllocator(&pageMemory{}),
 		parquet.WithDataPageSize(pageBytes),
 		parquet.WithBatchSize(8192),
 		parquet.WithDictionaryDefault(false),
@@ -93,32 +94,13 @@ func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 		parquet.WithMaxStatsSize(statBytes),
 	}
 	for i, c := range o.layout.columns {
-		if first != nil && lowCardinality(first.columns[i].text) {
+		props = append(props, parquet.WithCompressionLevelFor(c.name, levelOf(first, i)))
+		if first != nil && fewValues(&first.columns[i]) {
 			props = append(props, parquet.WithDictionaryFor(c.name, true))
 			o.size.dictionaries++
 		}
 	}
 	return parquet.NewWriterProperties(props...)
-}
-
-// lowCardinality reports whether a column's first values repeat enough for a
-// dictionary.
-func lowCardinality(values []parquet.ByteArray) bool {
-	const enough, looked, each = 256, 4096, 16
-	if len(values) < enough {
-		return false
-	}
-	values = values[:min(len(values), looked)]
-	distinct := make(map[string]struct{})
-	for _, v := range values {
-		if _, ok := distinct[string(v)]; !ok {
-			distinct[string(v)] = struct{}{}
-			if len(distinct) > len(values)/each {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func parquetSchema(l *layout) (*schema.GroupNode, error) {
@@ -310,77 +292,21 @@ func (o *parquetOutput) end(ctx context.Context) error {
 
 // column is the goroutine of one column.
 func (o *parquetOutput) column(ctx context.Context, i int) error {
-	var w file.ColumnChunkWriter
-	var values int // of the batch under way that are written
+	w := columnWriter{position: i}
 	for {
 		select {
 		case step, ok := <-o.columns[i]:
-			switch {
-			case !ok:
+			if !ok {
 				return nil
-			case step.writer != nil:
-				w = step.writer
-			case step.batch != nil:
-				if step.from == 0 {
-					values = 0
-				}
-				n, err := writeColumn(w, &step.batch.columns[i], step, values)
-				if err != nil {
-					return fmt.Errorf("column %s: %w", o.layout.columns[i].name, err)
-				}
-				if values += n; step.last {
-					step.batch.release()
-				}
-			default:
-				if err := flushPage(w); err != nil {
-					return fmt.Errorf("column %s: %w", o.layout.columns[i].name, err)
-				}
+			}
+			if err := w.do(step); err != nil {
+				return fmt.Errorf("column %s: %w", o.layout.columns[i].name, err)
+			}
+			if step.flush {
 				o.flushed <- struct{}{} // has room for every column
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// writeColumn writes a step's rows, whose values begin at the one given, and
-// returns how many values they have.
-func writeColumn(w file.ColumnChunkWriter, c *column, step columnStep, first int) (n int, err error) {
-	levels := c.levels[step.from:step.to]
-	for _, level := range levels {
-		n += int(level)
-	}
-	end := first + n
-	switch w := w.(type) {
-	case *file.ByteArrayColumnChunkWriter:
-		_, err = w.WriteBatch(c.text[first:end], levels, nil)
-	case *file.FixedLenByteArrayColumnChunkWriter:
-		_, err = w.WriteBatch(c.fixed[first:end], levels, nil)
-	case *file.Float64ColumnChunkWriter:
-		_, err = w.WriteBatch(c.floats[first:end], levels, nil)
-	case *file.BooleanColumnChunkWriter:
-		_, err = w.WriteBatch(c.bools[first:end], levels, nil)
-	case *file.Int32ColumnChunkWriter:
-		_, err = w.WriteBatch(c.days[first:end], levels, nil)
-	case *file.Int64ColumnChunkWriter:
-		_, err = w.WriteBatch(c.micros[first:end], levels, nil)
-	default:
-		err = fmt.Errorf("no writer for %s", w.Type())
-	}
-	return n, err
-}
-
-// flushPage compresses the column's last page, which closing the row group
-// would do for one column after the other. Empty pages and those of
-// dictionaries are left to it: FlushCurrentPage cannot take the former, and
-// the latter are small.
-func flushPage(w file.ColumnChunkWriter) error {
-	p, ok := w.(interface {
-		FlushCurrentPage() error
-		EstimatedBufferedValueBytes() int64
-	})
-	if !ok || w.Properties().DictionaryEnabledFor(w.Descr().Path()) || p.EstimatedBufferedValueBytes() == 0 {
-		return nil
-	}
-	return p.FlushCurrentPage()
 }

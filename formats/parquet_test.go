@@ -94,7 +94,7 @@ func TestParquetRowGroupsPagesAndIndexes(t *testing.T) {
 			}
 		}
 	}
-	for name, want := range map[string]bool{"brand": true, "category": true, "price_currency": true, "sku": false, "url": false, "title": false, "rating": false} {
+	for name, want := range map[string]bool{"brand": true, "category": true, "price_currency": true, "sku": false, "rating": true, "tags": true, "url": false, "title": false, "listPrice": false} {
 		if dictionaries[name] != want {
 			t.Errorf("%s has a dictionary: %t, want %t", name, dictionaries[name], want)
 		}

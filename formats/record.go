@@ -16,6 +16,12 @@ type parser struct {
 	// a record, next[len(keys)+1] the one after an unknown key.
 	next []int
 
+	// Whether the record stands as JSONL has it: its known fields in their
+	// order, with nothing between them. Of its bytes, tight were accounted for.
+	inOrder bool
+	tight   int
+	last    int // key
+
 	duplicates int64
 	unknown    int64
 	names      []nameAt // of unknown keys, within the record
@@ -38,6 +44,7 @@ func (p *parser) record(b []byte, utf8Known bool) fault {
 		return faultUTF8
 	}
 	clear(p.tokens)
+	p.inOrder, p.tight, p.last = true, 0, noKey
 	p.duplicates, p.unknown, p.names = 0, 0, p.names[:0]
 	if len(b) == 0 {
 		return faultMissing
@@ -98,10 +105,14 @@ func (p *parser) member(b []byte, i, previous int) (end, place int, f fault) {
 	k := p.next[previous]
 	if k >= 0 && bytes.HasPrefix(b[i:], p.layout.keys[k]) {
 		i += len(p.layout.keys[k])
+		p.inOrder = p.inOrder && k > p.last
+		p.last = k
+		p.tight += len(p.layout.keys[k])
 	} else if i, k, f = p.lookUp(b, i); f != faultNone {
 		return 0, 0, f
 	} else {
 		p.next[previous] = k
+		p.inOrder = false // perhaps; the next record will tell
 	}
 	i = skipSpace(b, i)
 	if i >= len(b) {
@@ -121,7 +132,14 @@ func (p *parser) member(b []byte, i, previous int) (end, place int, f fault) {
 		p.duplicates++
 	}
 	p.tokens[k] = t
+	p.tight += int(t.end-t.start) + len(`:,`)
+	p.inOrder = p.inOrder && !t.spaced
 	return int(t.end), k, faultNone
+}
+
+// verbatim reports whether the record just read is a line of JSONL as it stands.
+func (p *parser) verbatim(record []byte) bool {
+	return p.inOrder && p.last < len(p.layout.fields) && p.tight+1 == len(record)
 }
 
 // lookUp reads a key that was not predicted.

@@ -202,6 +202,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 	compareJSONL(t, o.text(JSONL), lines, uglySchema)
 	compareCSV(t, o.text(CSV), want)
 	compareEnvelope(t, o)
+	compareDuckDB(t, o, want)
 }
 
 func compareRows(t *testing.T, got, want [][]any) {

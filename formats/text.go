@@ -3,6 +3,7 @@ package formats
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,9 @@ func appendCSVText(dst, s []byte) []byte {
 
 // appendQuoted appends the rest of a text in quotes, and the closing quote.
 func appendQuoted(dst, s []byte) []byte {
+	if len(s) <= 128 {
+		return appendShortQuoted(dst, s)
+	}
 	for {
 		i := bytes.IndexByte(s, '"')
 		if i < 0 {
@@ -28,6 +32,31 @@ func appendQuoted(dst, s []byte) []byte {
 		s = s[i+1:]
 	}
 }
+
+// appendShortQuoted is appendQuoted for texts that are likely to hold a quote
+// every few bytes: JSON. It writes one behind every byte, and keeps those that
+// stand behind a quote.
+func appendShortQuoted(dst, s []byte) []byte {
+	n := len(dst)
+	dst = slices.Grow(dst, 2*len(s)+1)
+	out := dst[n : n+2*len(s)+1]
+	i := 0
+	for _, c := range s {
+		out[i], out[i+1] = c, '"'
+		i += int(quotedWidth[c])
+	}
+	out[i] = '"'
+	return dst[:n+i+1]
+}
+
+// quotedWidth is how many bytes a byte has within quotes.
+var quotedWidth = func() (width [256]uint8) {
+	for i := range width {
+		width[i] = 1
+	}
+	width['"'] = 2
+	return width
+}()
 
 func needsQuotes(s []byte) bool {
 	rest := s

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,9 @@ func (p *program) convert() *cobra.Command {
 				return err
 			}
 			c.opts.MaxFileBytes = int64(largest)
+			if c.opts.CPUs > 0 {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.opts.CPUs)) // all else of a conversion keeps to them as well
+			}
 			report, err := c.do(cmd.Context())
 			if err != nil {
 				return err
