@@ -120,6 +120,7 @@ func (r *rig) plan(t *testing.T, run waybill.Run) tasks.DeliveryRef {
 		ID: "lake", Team: a.Run.TeamID, Kind: waybill.KindStorage, Live: "export", MaxInFlight: 4}}}); err != nil {
 		t.Fatal(err)
 	}
+	r.Ledger.Wait()
 	return tasks.DeliveryRef{Delivery: r.queue.last.Delivery, Generation: r.queue.last.Generation, Enqueue: r.queue.last.Enqueue}
 }
 

@@ -45,6 +45,7 @@ func (s *Scheduler) PlanAll(ctx context.Context) error {
 				}
 			}
 		})
+		s.cfg.Ledger.Wait()
 		if err := errors.Join(errs...); err != nil {
 			return err // those runs are still listed: the next round tries them
 		}

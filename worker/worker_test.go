@@ -131,6 +131,7 @@ func (r *rig) submit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Wait()
 }
 
 // await polls the history until the delivery is in the state.

@@ -256,6 +256,7 @@ func (m *measure) delivery(b *testing.B) func() waybill.Receipt {
 	if err := h.Ledger.Plan(b.Context(), accepted, planned); err != nil {
 		b.Fatal(err)
 	}
+	h.Ledger.Wait()
 	ref := tasks.DeliveryRef{Delivery: q.last.Delivery, Generation: q.last.Generation, Enqueue: q.last.Enqueue}
 	return func() waybill.Receipt {
 		if err := h.ExportPush(b.Context(), ref); err != nil {

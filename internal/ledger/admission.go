@@ -29,6 +29,7 @@ const Backfill = "backfill"
 
 const (
 	mostTickets = 16               // of one turn
+	mostBeside  = 64               // admissions under way beside their callers
 	admitLimit  = 10 * time.Second // for the scripts of one admission
 )
 
@@ -116,6 +117,29 @@ func (l *Ledger) admit(ctx context.Context, turns []turn) {
 		}
 	}
 }
+
+// admitBeside does so while the caller goes on: the worker's place is free at
+// once, the planner has the next run. [Ledger.Wait] waits for it. Where many
+// are under way already the caller does it itself.
+func (l *Ledger) admitBeside(ctx context.Context, turns []turn) {
+	if len(turns) == 0 {
+		return
+	}
+	select {
+	case l.beside <- struct{}{}:
+	default:
+		l.admit(ctx, turns)
+		return
+	}
+	l.admissions.Go(func() {
+		defer func() { <-l.beside }()
+		l.admit(ctx, turns)
+	})
+}
+
+// Wait returns when no admission is under way beside its caller. A process
+// that does not wait leaves it to the sweep.
+func (l *Ledger) Wait() { l.admissions.Wait() }
 
 // use admits a delivery for each ticket. It returns what to tell the window:
 // tickets that found none, and teams that have more than it believes.

@@ -36,6 +36,7 @@ func (b bundle) send(t *testing.T, c ledger.Connector, queue, workflow, job stri
 	if err := b.Plan(t.Context(), a, []ledger.Planned{{Task: "table.load", Queue: queue, Connector: c}}); err != nil {
 		t.Fatal(err)
 	}
+	b.Wait()
 	return waybill.DeliveryID(r.RunKey, c.ID)
 }
 
@@ -215,6 +216,7 @@ func TestAWindowOutlivesCrashesHalfWay(t *testing.T) {
 		wantIDs(t, "with a window full of lost tickets", b.takeIDs())
 		b.window(t, 2)
 		b.complete(t, b.one(t))
+		b.Wait()
 		if n, err := b.rdb.ZCard(t.Context(), "wb:{adm:export}:tickets").Result(); err != nil || n != 0 {
 			t.Errorf("%d tickets left, %v", n, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -73,8 +74,8 @@ func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) 
 	default:
 		return nil, fmt.Errorf("delivery %s: %w", id, ErrGone)
 	}
-	lease := &Lease{ledger: l, prefix: p, Fence: r.int(1), poison: r.text(3) == "1", Started: asked}
-	if err := lease.load(ctx, id); err != nil {
+	lease := &Lease{ledger: l, prefix: p, poison: r.text(1) == "1", Started: asked}
+	if err := lease.load(id, r.list(2).fields(), r.list(3).fields()); err != nil {
 		return nil, err
 	}
 	lease.ctx, lease.cancel = context.WithCancelCause(ctx)
@@ -82,20 +83,18 @@ func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) 
 	return lease, nil
 }
 
-func (ls *Lease) load(ctx context.Context, id string) error {
-	d, err := ls.ledger.Delivery(ctx, id)
+func (ls *Lease) load(id string, delivery, run map[string]string) (err error) {
+	ls.Delivery = deliveryOf(id, delivery)
+	ls.Fence, _ = strconv.ParseInt(delivery["fence"], 10, 64) // the script wrote it
+	accepted, err := decodeRun(ls.Delivery.RunKey, run)
 	if err != nil {
 		return err
 	}
-	accepted, err := ls.ledger.Run(ctx, d.RunKey)
-	if err != nil {
-		return err
-	}
-	if accepted.Generation != d.Generation {
+	if accepted.Generation != ls.Delivery.Generation {
 		// A replacement was accepted and its planning will restart this delivery.
 		return fmt.Errorf("delivery %s: %w", id, ErrGone)
 	}
-	ls.Delivery, ls.Run, ls.Revision = d, accepted.Run, accepted.Revision
+	ls.Run, ls.Revision = accepted.Run, accepted.Revision
 	return nil
 }
 
@@ -212,7 +211,7 @@ func (ls *Lease) Complete(ctx context.Context, receipt waybill.Receipt) error {
 	if err := ls.held(r, err); err != nil {
 		return err
 	}
-	ls.ledger.admit(ctx, r.turns(1))
+	ls.ledger.admitBeside(ctx, r.turns(1))
 	return nil
 }
 

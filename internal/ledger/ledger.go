@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,6 +59,9 @@ type Ledger struct {
 	queue  Queue
 	opts   Options
 
+	admissions sync.WaitGroup // under way beside their callers
+	beside     chan struct{}  // holds one value for each
+
 	replication replication
 }
 
@@ -69,7 +73,7 @@ func New(rdb redis.UniversalClient, bucket storage.Store, queue Queue, opts Opti
 	opts.MaxThrottle = cmp.Or(opts.MaxThrottle, 24*time.Hour)
 	opts.MaxFailures = cmp.Or(opts.MaxFailures, 5)
 	opts.Log = cmp.Or(opts.Log, slog.Default())
-	return &Ledger{rdb: rdb, bucket: bucket, queue: queue, opts: opts}
+	return &Ledger{beside: make(chan struct{}, mostBeside), rdb: rdb, bucket: bucket, queue: queue, opts: opts}
 }
 
 var (
@@ -138,6 +142,15 @@ func (r reply) list(i int) reply {
 	}
 	l, _ := r[i].([]any)
 	return l
+}
+
+// fields are names and values in turns, as HGETALL gives them.
+func (r reply) fields() map[string]string {
+	m := make(map[string]string, len(r)/2)
+	for i := 0; i+1 < len(r); i += 2 {
+		m[r.text(i)] = r.text(i + 1)
+	}
+	return m
 }
 
 func (r reply) int(i int) int64 {

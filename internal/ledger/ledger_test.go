@@ -20,6 +20,7 @@ import (
 
 // recordingQueue remembers what was enqueued; or fails, as a queue that is away.
 type recordingQueue struct {
+	wait  func() // for admissions under way
 	mu    sync.Mutex
 	ready []ledger.Ready
 	err   error
@@ -36,6 +37,9 @@ func (q *recordingQueue) Enqueue(_ context.Context, ready []ledger.Ready) error 
 }
 
 func (q *recordingQueue) take() []ledger.Ready {
+	if q.wait != nil {
+		q.wait()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer func() { q.ready = nil }()
@@ -57,7 +61,9 @@ func setup(t *testing.T, rdb *redis.Client, opts ledger.Options) bundle {
 	}
 	t.Cleanup(func() { _ = bucket.Close() })
 	queue, watched := &recordingQueue{}, &watchedStore{Store: bucket}
-	return bundle{Ledger: ledger.New(rdb, watched, queue, opts), queue: queue, rdb: rdb, bucket: watched}
+	l := ledger.New(rdb, watched, queue, opts)
+	queue.wait = l.Wait
+	return bundle{Ledger: l, queue: queue, rdb: rdb, bucket: watched}
 }
 
 // servers runs a test on a real Redis and on the in-memory one of the sandbox.
@@ -96,6 +102,7 @@ func (b bundle) plan(t *testing.T, r waybill.Run, limit int) string {
 	if err := b.Plan(t.Context(), a, planned(r.TeamID, "lake", limit)); err != nil {
 		t.Fatal(err)
 	}
+	b.Wait()
 	return waybill.DeliveryID(r.RunKey, "lake")
 }
 

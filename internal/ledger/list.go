@@ -228,6 +228,10 @@ func decodeDelivery(id string, values []any) waybill.Delivery {
 	if len(f) == 0 {
 		return waybill.Delivery{}
 	}
+	return deliveryOf(id, f)
+}
+
+func deliveryOf(id string, f map[string]string) waybill.Delivery {
 	d := waybill.Delivery{
 		ID:            id,
 		RunKey:        waybill.RunKey{TeamID: f["team"], WorkflowID: f["workflow"], JobID: f["job"]},

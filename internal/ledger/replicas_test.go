@@ -197,6 +197,7 @@ func TestAClusterHoldsTheLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	l.Wait()
 	ready := queue.take()
 	if len(ready) != teams {
 		t.Fatalf("%d deliveries were enqueued, want %d", len(ready), teams)

@@ -103,6 +103,10 @@ func (l *Ledger) Run(ctx context.Context, key waybill.RunKey) (Accepted, error) 
 	if err != nil {
 		return Accepted{}, fmt.Errorf("ledger: %w", err)
 	}
+	return decodeRun(key, fields)
+}
+
+func decodeRun(key waybill.RunKey, fields map[string]string) (Accepted, error) {
 	if fields["revision"] == "" {
 		return Accepted{}, fmt.Errorf("run %s: %w", key, waybill.ErrNotFound)
 	}
@@ -166,7 +170,7 @@ type Planned struct {
 }
 
 // Plan writes the deliveries of an accepted run and admits what their
-// connectors have room for. It is idempotent: a crash half-way is mended by
+// connectors have room for, beside the caller: see [Ledger.Wait]. It is idempotent: a crash half-way is mended by
 // planning again.
 func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) error {
 	key := a.Run.RunKey
@@ -182,7 +186,7 @@ func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) err
 			return err
 		}
 		l.dispatch(ctx, r.ready(2))
-		l.admit(ctx, r.turns(1))
+		l.admitBeside(ctx, r.turns(1))
 	}
 	_, err := l.run(ctx, plannedScript, p, key.String(), a.Generation)
 	return err

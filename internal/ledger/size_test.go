@@ -51,6 +51,7 @@ func TestADeliveryTakesLessThanAKilobyte(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	l.Wait()
 	var shown waybill.Delivery
 	for _, r := range b.queue.take() {
 		lease, err := l.Begin(t.Context(), r.Delivery, r.Generation, r.Enqueue)

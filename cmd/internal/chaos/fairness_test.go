@@ -63,6 +63,7 @@ func (w *world) backlog() map[string]bool {
 		})
 	}
 	w.must(group.Wait())
+	w.fleet.Ledger.Wait()
 	return ids
 }
 

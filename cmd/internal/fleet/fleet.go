@@ -114,6 +114,9 @@ func (f *Fleet) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	errs := []error{f.guard.Close()}
+	if f.Ledger != nil {
+		f.Ledger.Wait()
+	}
 	if f.Redis != nil {
 		errs = append(errs, f.Redis.Close())
 	}

@@ -3,8 +3,9 @@
 -- ARGV[1] delivery  [2] generation  [3] enqueue counter of the caller's task
 -- ARGV[4] nonce of the caller  [5] lease  [6] most crashes
 -- Returns {outcome, …}:
---   OK, fence, attempt, poison  the caller holds the delivery until its lease ends; poison is 1
---                        if too many of its attempts ended without a word: settle it, do not try
+--   OK, poison, delivery, run  the caller holds the delivery until its lease ends; poison is 1
+--                        if too many of its attempts ended without a word: settle it, do not try;
+--                        then all fields of the delivery and of its run, as HGETALL gives them
 --   BUSY, milliseconds   another attempt holds it that long at most
 --   EARLY, milliseconds  its time has not come
 --   GONE                 no such delivery, settled, or another task has taken this one's place
@@ -12,11 +13,18 @@
 -- reply was lost. A fence is greater than every one before it, in its whole
 -- lane, and than any that a lost Redis could have given: it is at least the time.
 local id = ARGV[1]
+
+local function held(poison)
+  local d = redis.call('HMGET', dkey(id), 'team', 'workflow', 'job')
+  local run = redis.call('HGETALL', P .. 'run:' .. d[1] .. '/' .. d[2] .. '/' .. d[3])
+  return { 'OK', poison, redis.call('HGETALL', dkey(id)), run }
+end
+
 local d = redis.call('HMGET', dkey(id), 'gen', 'state', 'fence', 'nonce', 'lease', 'notbefore', 'attempts', 'enqueue')
 local state = d[2]
 if d[1] ~= ARGV[2] or d[8] ~= ARGV[3] then return { 'GONE' } end
 if state == 'running' then
-  if d[4] == ARGV[4] then return { 'OK', d[3], d[7], '0' } end
+  if d[4] == ARGV[4] then return held('0') end
   if num(d[5]) > NOW then return { 'BUSY', tostring(num(d[5]) - NOW) } end
 elseif state ~= 'queued' and state ~= 'retrying' then
   return { 'GONE' }
@@ -42,4 +50,4 @@ set(id, 'fence', string.format('%d', fence), 'nonce', ARGV[4], 'lease', lease, '
 redis.call('HDEL', dkey(id), 'notbefore', 'next')
 due(id, lease)
 event(id, { what = 'started', attempt = attempt })
-return { 'OK', string.format('%d', fence), tostring(attempt), tostring(poison) }
+return held(tostring(poison))
