@@ -12,22 +12,20 @@ import (
 	"github.com/waybillhq/waybill/storage"
 )
 
-// A table is compacted when it has more than compactFiles files below
-// compactBytes; they become files of about compactTarget, which can be held in
-// memory.
+// Files below compactBytes are small; compacted, they become files of about
+// compactTarget, which can be held in memory.
 const (
-	compactFiles  = 64
 	compactBytes  = 8 << 20
 	compactTarget = 64 << 20
 	compactPrefix = "compact-"
 )
 
 // Compact makes few files of many small ones, in one commit that changes no
-// row. A table with few small files is left as it is.
+// row. A table with few small files is left as it is: see [Options].
 func (t *Table) Compact(ctx context.Context) (Committed, error) {
 	return t.commit(ctx, func(ctx context.Context, s *Snapshot) (*change, error) {
 		small := slices.DeleteFunc(s.Files(), func(a Add) bool { return a.Size >= compactBytes })
-		if len(small) <= compactFiles {
+		if len(small) <= t.opts.CompactAbove {
 			return nil, nil
 		}
 		// Oldest first, so that rows which came together stay together.

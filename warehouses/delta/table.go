@@ -37,6 +37,7 @@ import (
 type Options struct {
 	Brand           string        // first part of the job column's name: see [waybill.JobColumn]; default kadoa
 	CheckpointEvery int64         // commits between checkpoints; default 20
+	CompactAbove    int           // small files that a table may have before it is compacted; default 64
 	LogRetention    time.Duration // how long old commits are kept, for time travel; default 30 days
 	FileRetention   time.Duration // how long removed files are kept, for open readers; default 7 days
 	TxnRetention    time.Duration // how long a delivery is remembered as done; default 90 days
@@ -50,6 +51,7 @@ func (o Options) withDefaults() Options {
 	const day = 24 * time.Hour
 	o.Brand = cmp.Or(o.Brand, "kadoa")
 	o.CheckpointEvery = cmp.Or(o.CheckpointEvery, 20)
+	o.CompactAbove = cmp.Or(o.CompactAbove, 64)
 	o.LogRetention = cmp.Or(o.LogRetention, 30*day)
 	o.FileRetention = cmp.Or(o.FileRetention, 7*day)
 	o.TxnRetention = cmp.Or(o.TxnRetention, 90*day)
