@@ -55,7 +55,7 @@ type (
 		DeletionTimestamp    int64              `json:"deletionTimestamp,omitempty"`
 		DataChange           bool               `json:"dataChange"`
 		ExtendedFileMetadata bool               `json:"extendedFileMetadata,omitempty"`
-		PartitionValues      map[string]*string `json:"partitionValues,omitempty"`
+		PartitionValues      map[string]*string `json:"partitionValues"`
 		Size                 int64              `json:"size,omitempty"`
 	}
 
@@ -103,6 +103,9 @@ func pathKey(path string) (string, error) {
 
 // gone is the removal of the file.
 func (a Add) gone(now time.Time, dataChange bool) action {
+	if a.PartitionValues == nil {
+		a.PartitionValues = map[string]*string{}
+	}
 	return action{Remove: &Remove{Path: a.Path, DeletionTimestamp: now.UnixMilli(), DataChange: dataChange,
 		ExtendedFileMetadata: true, PartitionValues: a.PartitionValues, Size: a.Size}}
 }

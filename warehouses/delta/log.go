@@ -214,6 +214,9 @@ func (t *Table) replay(ctx context.Context, s *Snapshot, entries []logEntry, upT
 			last = e.version
 		}
 	}
+	if last < upTo {
+		return nil, t.fail(ErrNoVersion, "version %d is no longer in the log", upTo)
+	}
 	for s.Version < last {
 		n := min(last-s.Version, mostProbe)
 		commits, err := t.commits(ctx, s.Version+1, int(n))
