@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -121,7 +122,10 @@ func encodeCheckpoint(actions []action) ([]byte, error) {
 		return nil, err
 	}
 	columns := checkpointData(actions)
-	group := w.AppendRowGroup()
+	group, err := w.AppendRowGroupChecked()
+	if err != nil {
+		return nil, err
+	}
 	for i := range w.Schema.NumColumns() {
 		column, err := group.NextColumn()
 		if err != nil {
@@ -205,7 +209,7 @@ func decodeCheckpoint(text []byte) ([]action, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // nothing was written
+	defer r.Close() // nothing was written
 	var actions []action
 	for g := range r.NumRowGroups() {
 		group := r.RowGroup(g)
@@ -229,18 +233,15 @@ func decodeCheckpoint(text []byte) ([]action, error) {
 func readActions(group *file.RowGroupReader, rows []action) error {
 	for _, l := range checkpointLeaves() {
 		c, err := readNested(group, func(path string) bool { return path == l.path })
+		if errors.Is(err, errNoColumn) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("column %s: %w", l.path, err)
 		}
-		if c == nil {
-			continue
-		}
 		for i := range rows {
-			if value := c.next(); value != nil {
-				if fmt.Sprintf("%T", value) != fmt.Sprintf("%T", l.like) {
-					return fmt.Errorf("column %s is of %T", l.path, value)
-				}
-				l.set(&rows[i], value)
+			if value := c.next(); value != nil && !l.set(&rows[i], value) {
+				return fmt.Errorf("column %s is of %T", l.path, value)
 			}
 		}
 	}
@@ -265,7 +266,10 @@ func (p pairs) read(group *file.RowGroupReader, rows []action) error {
 		suffix = ""
 	}
 	keys, err := readNested(group, within(suffix))
-	if err != nil || keys == nil {
+	if errors.Is(err, errNoColumn) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	values := keys
@@ -273,7 +277,7 @@ func (p pairs) read(group *file.RowGroupReader, rows []action) error {
 		if values, err = readNested(group, within(".value")); err != nil {
 			return err
 		}
-		if values == nil || len(values.reps) != len(keys.reps) {
+		if len(values.reps) != len(keys.reps) {
 			return fmt.Errorf("keys and values are not of one number")
 		}
 	}
@@ -320,7 +324,9 @@ func (c *readColumn) next() any {
 	return c.value(c.taken - 1)
 }
 
-// readNested reads the column whose path is wanted; nil: there is none.
+var errNoColumn = errors.New("there is no such column")
+
+// readNested reads the column whose path is wanted.
 func readNested(group *file.RowGroupReader, wanted func(path string) bool) (*readColumn, error) {
 	schema := group.MetaData().Schema
 	for i := range schema.NumColumns() {
@@ -343,7 +349,7 @@ func readNested(group *file.RowGroupReader, wanted func(path string) bool) (*rea
 		}
 		return nil, fmt.Errorf("is of %s", column.Type())
 	}
-	return nil, nil
+	return nil, errNoColumn
 }
 
 func readLevels[T any](r file.ColumnChunkReader, read readBatch[T], as func(T) any) (*readColumn, error) {

@@ -19,7 +19,8 @@ type leaf struct {
 	like any // a value of its type
 	// get returns the value, nil where it is NULL; false: the struct is not set.
 	get func(a *action) (value any, set bool)
-	set func(a *action, value any)
+	// set says whether the value is of the column's type.
+	set func(a *action, value any) bool
 }
 
 // pairs is a map of texts, or, with its keys alone, a list of them.
@@ -51,7 +52,13 @@ func of[S any, T comparable](path string, in func(*action) **S, field func(*S) *
 			}
 			return nil, true
 		},
-		set: func(a *action, value any) { *field(made(in(a))) = value.(T) },
+		set: func(a *action, value any) bool {
+			v, ok := value.(T)
+			if ok {
+				*field(made(in(a))) = v
+			}
+			return ok
+		},
 	}
 }
 
@@ -62,6 +69,25 @@ func inMetadata(a *action) **Metadata { return &a.Metadata }
 func inProtocol(a *action) **Protocol { return &a.Protocol }
 
 const needed, optional = false, true
+
+// ofVersion makes a leaf of a protocol's version, which has 32 bits in checkpoints.
+func ofVersion(path string, field func(*Protocol) *int) leaf {
+	return leaf{path: path, like: int32(0),
+		get: func(a *action) (any, bool) {
+			if a.Protocol == nil {
+				return nil, false
+			}
+			return int32(*field(a.Protocol)), true
+		},
+		set: func(a *action, value any) bool {
+			v, ok := value.(int32)
+			if ok {
+				*field(made(&a.Protocol)) = int(v)
+			}
+			return ok
+		},
+	}
+}
 
 func checkpointLeaves() []leaf {
 	return []leaf{
@@ -84,20 +110,8 @@ func checkpointLeaves() []leaf {
 		of("metaData.format.provider", inMetadata, func(m *Metadata) *string { return &m.Format.Provider }, needed),
 		of("metaData.schemaString", inMetadata, func(m *Metadata) *string { return &m.SchemaString }, needed),
 		of("metaData.createdTime", inMetadata, func(m *Metadata) *int64 { return &m.CreatedTime }, optional),
-		{path: "protocol.minReaderVersion", like: int32(0), set: func(a *action, v any) { made(&a.Protocol).MinReaderVersion = int(v.(int32)) },
-			get: func(a *action) (any, bool) {
-				if a.Protocol == nil {
-					return nil, false
-				}
-				return int32(a.Protocol.MinReaderVersion), true
-			}},
-		{path: "protocol.minWriterVersion", like: int32(0), set: func(a *action, v any) { made(&a.Protocol).MinWriterVersion = int(v.(int32)) },
-			get: func(a *action) (any, bool) {
-				if a.Protocol == nil {
-					return nil, false
-				}
-				return int32(a.Protocol.MinWriterVersion), true
-			}},
+		ofVersion("protocol.minReaderVersion", func(p *Protocol) *int { return &p.MinReaderVersion }),
+		ofVersion("protocol.minWriterVersion", func(p *Protocol) *int { return &p.MinWriterVersion }),
 	}
 }
 

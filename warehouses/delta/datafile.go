@@ -54,7 +54,7 @@ func (t *Table) describe(name string, object storage.Object, r readerAt, fields 
 	if err != nil {
 		return DataFile{}, t.unreadable(name, r, err)
 	}
-	defer parquet.Close() //nolint:errcheck // nothing was written
+	defer parquet.Close() // nothing was written
 	f, err := readFooter(parquet, fields)
 	if err != nil {
 		return DataFile{}, t.fail(ErrSchema, "%s: %w", name, err)

@@ -252,6 +252,7 @@ func tables(t *testing.T, store storage.Store) map[string]any {
 // process goes on: done again, the operation leaves the tables that it would
 // have left undisturbed, in as many commits.
 func TestEveryOperationCanBeDoneAgainAfterAFaultAtAnyCall(t *testing.T) {
+	t.Parallel()
 	for name, op := range operations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

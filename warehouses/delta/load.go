@@ -280,7 +280,7 @@ func (t *Table) without(ctx context.Context, s *Snapshot, a Add, l Load) ([]acti
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // nothing was written
+	defer r.Close() // nothing was written
 	jobs, err := texts(r, t.job)
 	if err != nil {
 		return nil, t.fail(errCorrupt, "%s: %w", a.Path, err)

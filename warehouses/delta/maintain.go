@@ -82,7 +82,7 @@ func (t *Table) compact(ctx context.Context, s *Snapshot, group []Add) (DataFile
 }
 
 func copyAll(w *fileWriter, r *file.Reader) error {
-	defer r.Close() //nolint:errcheck // nothing was written
+	defer r.Close() // nothing was written
 	return w.copyRows(r, nil)
 }
 

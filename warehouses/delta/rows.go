@@ -35,7 +35,7 @@ func (t *Table) rowsOf(ctx context.Context, s *Snapshot, a Add) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // nothing was written
+	defer r.Close() // nothing was written
 	rows := make([]Row, 0, r.NumRows())
 	for g := range r.NumRowGroups() {
 		group := r.RowGroup(g)

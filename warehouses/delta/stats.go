@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -94,7 +95,7 @@ func readFooter(r *file.Reader, fields []field) (footer, error) {
 // column takes in the statistics of one column.
 func (f *footer) column(m *metadata.FileMetaData, i int, of field, wanted bool) error {
 	var nulls int64
-	var low, high any
+	var all extent
 	known := true
 	for g := range m.NumRowGroups() {
 		chunk, err := m.RowGroup(g).ColumnChunk(i)
@@ -112,40 +113,87 @@ func (f *footer) column(m *metadata.FileMetaData, i int, of field, wanted bool) 
 		if stats.NullCount() == m.RowGroup(g).NumRows() {
 			continue
 		}
-		from, to, ok := bounds(stats, of.Type)
-		if known = known && ok; known {
-			low, high = least(low, from), most(high, to)
-		}
+		known = all.add(stats, of.Type) && known
 	}
 	f.nonNull[of.Name] = f.rows - nulls
 	if !wanted {
 		return nil
 	}
 	f.stats.NullCount[of.Name] = nulls
-	if min, max, ok := boundTexts(low, high, of.Type); known && ok {
-		f.stats.MinValues[of.Name], f.stats.MaxValues[of.Name] = min, max
+	if low, high, ok := all.bounds(of.Type); known && ok {
+		f.stats.MinValues[of.Name], f.stats.MaxValues[of.Name] = low, high
 	}
 	return nil
 }
 
-// bounds are a chunk's extremes, as comparable values.
-func bounds(s metadata.TypedStatistics, deltaType any) (low, high any, ok bool) {
+// extent is from the least to the greatest value of a column, in the one of
+// its fields that the column's type has.
+type extent struct {
+	text   *[2]string
+	double *[2]float64
+	whole  *[2]int64
+	money  *[2]*big.Int
+}
+
+// add widens the extent by a chunk's; false: the chunk does not tell its.
+func (e *extent) add(s metadata.TypedStatistics, deltaType any) bool {
 	if !s.HasMinMax() {
-		return nil, nil, false
+		return false
 	}
 	switch s := s.(type) {
 	case *metadata.ByteArrayStatistics:
-		return string(s.Min()), string(s.Max()), true
+		widen(&e.text, string(s.Min()), string(s.Max()), strings.Compare)
 	case *metadata.Float64Statistics:
-		return s.Min(), s.Max(), !math.IsNaN(s.Min()) && !math.IsNaN(s.Max())
+		widen(&e.double, s.Min(), s.Max(), cmp.Compare)
+		return !math.IsNaN(s.Min()) && !math.IsNaN(s.Max())
 	case *metadata.Int32Statistics:
-		return int64(s.Min()), int64(s.Max()), true
+		widen(&e.whole, int64(s.Min()), int64(s.Max()), cmp.Compare)
 	case *metadata.Int64Statistics:
-		return s.Min(), s.Max(), true
+		widen(&e.whole, s.Min(), s.Max(), cmp.Compare)
 	case *metadata.FixedLenByteArrayStatistics:
-		return signed(s.Min()), signed(s.Max()), deltaType == "decimal(38,9)"
+		widen(&e.money, signed(s.Min()), signed(s.Max()), (*big.Int).Cmp)
+		return deltaType == "decimal(38,9)"
+	default: // booleans have none in Delta
+		return false
 	}
-	return nil, nil, false // booleans have none in Delta
+	return true
+}
+
+func widen[T any](e **[2]T, low, high T, compare func(a, b T) int) {
+	if *e == nil {
+		*e = &[2]T{low, high}
+		return
+	}
+	if compare(low, (*e)[0]) < 0 {
+		(*e)[0] = low
+	}
+	if compare(high, (*e)[1]) > 0 {
+		(*e)[1] = high
+	}
+}
+
+// bounds are the extent as statistics have it; one that would not be exact
+// enough takes both away.
+func (e extent) bounds(deltaType any) (low, high any, ok bool) {
+	switch {
+	case e.text != nil:
+		low, high := cutLow(e.text[0]), ""
+		high, ok = cutHigh(e.text[1])
+		return low, high, ok && utf8.ValidString(e.text[0]) && utf8.ValidString(e.text[1])
+	case e.double != nil:
+		return number(e.double[0]), number(e.double[1]), !math.IsInf(e.double[0], 0) && !math.IsInf(e.double[1], 0)
+	case e.money != nil:
+		low, exactLow := decimal(e.money[0])
+		high, exactHigh := decimal(e.money[1])
+		return low, high, exactLow && exactHigh
+	case e.whole != nil && deltaType == "date":
+		return day(e.whole[0]), day(e.whole[1]), true
+	case e.whole != nil && deltaType == "timestamp":
+		return milliseconds(floor(e.whole[0], 1000)), milliseconds(-floor(-e.whole[1], 1000)), true
+	case e.whole != nil:
+		return json.Number(strconv.FormatInt(e.whole[0], 10)), json.Number(strconv.FormatInt(e.whole[1], 10)), true
+	}
+	return nil, nil, false
 }
 
 func signed(b []byte) *big.Int {
@@ -154,60 +202,6 @@ func signed(b []byte) *big.Int {
 		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
 	}
 	return v
-}
-
-func least(a, b any) any {
-	if a == nil || less(b, a) {
-		return b
-	}
-	return a
-}
-
-func most(a, b any) any {
-	if a == nil || less(a, b) {
-		return b
-	}
-	return a
-}
-
-func less(a, b any) bool {
-	switch a := a.(type) {
-	case string:
-		return a < b.(string)
-	case float64:
-		return a < b.(float64)
-	case int64:
-		return a < b.(int64)
-	case *big.Int:
-		return a.Cmp(b.(*big.Int)) < 0
-	}
-	return false
-}
-
-// boundTexts are the bounds as statistics have them; a bound that would not
-// be exact enough takes both away.
-func boundTexts(low, high, deltaType any) (lowest, highest any, ok bool) {
-	switch low := low.(type) {
-	case string:
-		least, most := cutLow(low), ""
-		most, ok = cutHigh(high.(string))
-		return least, most, ok && utf8.ValidString(low) && utf8.ValidString(high.(string))
-	case float64:
-		return number(low), number(high.(float64)), !math.IsInf(low, 0) && !math.IsInf(high.(float64), 0)
-	case *big.Int:
-		least, exactLow := decimal(low)
-		most, exactHigh := decimal(high.(*big.Int))
-		return least, most, exactLow && exactHigh
-	case int64:
-		switch deltaType {
-		case "date":
-			return day(low), day(high.(int64)), true
-		case "timestamp":
-			return milliseconds(floor(low, 1000)), milliseconds(-floor(-high.(int64), 1000)), true
-		}
-		return json.Number(strconv.FormatInt(low, 10)), json.Number(strconv.FormatInt(high.(int64), 10)), true
-	}
-	return nil, nil, false
 }
 
 // number writes zero without its sign: a reader may not take -0 for 0.
@@ -262,10 +256,10 @@ func cutHigh(s string) (string, bool) {
 	for s = cutLow(s); s != ""; {
 		last, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]
-		switch {
-		case last == utf8.MaxRune:
+		switch last {
+		case utf8.MaxRune:
 			continue
-		case last == 0xD7FF: // what follows are surrogates
+		case 0xD7FF: // what follows are surrogates
 			last = 0xE000
 		default:
 			last++

@@ -32,11 +32,25 @@ func TestBoundsNeverExcludeAValue(t *testing.T) {
 		"money past double": {big.NewInt(0), new(big.Int).Exp(big.NewInt(10), big.NewInt(37), nil), "decimal(38,9)", "0", "10000000000000000000000000000", true},
 		"inexact money":     {big.NewInt(0), new(big.Int).Add(new(big.Int).Exp(big.NewInt(10), big.NewInt(37), nil), big.NewInt(1)), "decimal(38,9)", nil, nil, false},
 	} {
-		min, max, ok := boundTexts(tc.low, tc.high, tc.of)
-		if ok != tc.ok || ok && (textOf(min) != tc.min || textOf(max) != tc.max) {
-			t.Errorf("%s: %v to %v (%t), want %v to %v (%t)", name, min, max, ok, tc.min, tc.max, tc.ok)
+		low, high, ok := extentOf(tc.low, tc.high).bounds(tc.of)
+		if ok != tc.ok || ok && (textOf(low) != tc.min || textOf(high) != tc.max) {
+			t.Errorf("%s: %v to %v (%t), want %v to %v (%t)", name, low, high, ok, tc.min, tc.max, tc.ok)
 		}
 	}
+}
+
+func extentOf(low, high any) (e extent) {
+	switch low := low.(type) {
+	case string:
+		e.text = &[2]string{low, high.(string)}
+	case float64:
+		e.double = &[2]float64{low, high.(float64)}
+	case int64:
+		e.whole = &[2]int64{low, high.(int64)}
+	case *big.Int:
+		e.money = &[2]*big.Int{low, high.(*big.Int)}
+	}
+	return e
 }
 
 func textOf(v any) string {

@@ -15,7 +15,7 @@ import (
 )
 
 // stores are all kinds of store, on real servers.
-func stores(t *testing.T) map[string]func(t *testing.T) storage.Store {
+func stores() map[string]func(t *testing.T) storage.Store {
 	return map[string]func(t *testing.T) storage.Store{
 		"folder": func(t *testing.T) storage.Store {
 			return opened[*storage.Folder](t)(storage.OpenFolder(t.TempDir()))
@@ -65,8 +65,9 @@ func client(t *testing.T) *http.Client {
 // Two writers who know nothing of each other load 200 jobs each: every row is
 // there once, and the versions have no gap.
 func TestTwoWritersLoseNoCommitAndDoubleNone(t *testing.T) {
+	t.Parallel()
 	const each = 200
-	for name, open := range stores(t) {
+	for name, open := range stores() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := open(t)
@@ -115,7 +116,8 @@ func TestTwoWritersLoseNoCommitAndDoubleNone(t *testing.T) {
 
 // A table's whole life on every store.
 func TestATableLivesOnEveryStore(t *testing.T) {
-	for name, open := range stores(t) {
+	t.Parallel()
+	for name, open := range stores() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := open(t)
