@@ -31,6 +31,10 @@ test: redis $(SERVERS) ## run every test with the race detector, on real servers
 	go -C tools/compose test -count=1 ./...
 	go test -race ./...
 
+.PHONY: interop
+interop: .tools/interop/installed ## read our Delta tables with readers that none of us wrote, and theirs with ours
+	go test -count=1 -tags interop -run Foreign ./warehouses/delta
+
 .PHONY: bench
 bench: ## run the benchmarks; PKG=./formats one package's
 	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
@@ -89,6 +93,10 @@ $(BIN)/fake-gcs-server: tools/go.mod tools/go.sum
 $(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json
 	@echo "installing Azurite from tools/azurite/package-lock.json"
 	@tools/azurite.sh
+
+.tools/interop/installed: tools/interop/requirements.txt
+	@echo "installing the readers of tools/interop/requirements.txt"
+	@tools/interop.sh
 
 $(BIN)/govulncheck: tools/go.mod tools/go.sum
 	$(call build-tool,tools,golang.org/x/vuln/cmd/govulncheck)
