@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/parquet/file"
 
+	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/storage"
 )
 
@@ -26,6 +27,7 @@ type DataFile struct {
 	Rows     int64            `json:"rows"`
 	NonNull  map[string]int64 `json:"nonNull"` // values by column, NULLs left out
 	Stats    string           `json:"stats"`   // as the log has them
+	Columns  string           `json:"columns"` // stands for their names and types: a table takes no others
 }
 
 func (f DataFile) add(dataChange bool) action {
@@ -34,19 +36,15 @@ func (f DataFile) add(dataChange bool) action {
 }
 
 // Describe reads back a Parquet file that was put below the table: its rows,
-// and the statistics by which readers skip it. Its columns must be the
-// table's, in order.
-func (t *Table) Describe(ctx context.Context, name string) (DataFile, error) {
-	s, err := t.Snapshot(ctx)
-	if err != nil {
-		return DataFile{}, err
-	}
+// and the statistics by which readers skip it. Its columns must be those that
+// are given, in order; the table need not be there yet.
+func (t *Table) Describe(ctx context.Context, name string, columns []waybill.Column) (DataFile, error) {
 	object, err := t.store.Stat(ctx, t.key(name))
 	if err != nil {
 		return DataFile{}, t.missing(err, ErrMissingFile, name)
 	}
 	r := &objectReader{ctx: ctx, store: t.store, object: object}
-	return t.describe(name, object, r, s.fields)
+	return t.describe(name, object, r, fieldsOf(columns))
 }
 
 func (t *Table) describe(name string, object storage.Object, r readerAt, fields []field) (DataFile, error) {
@@ -59,7 +57,7 @@ func (t *Table) describe(name string, object storage.Object, r readerAt, fields 
 	if err != nil {
 		return DataFile{}, t.fail(ErrSchema, "%s: %w", name, err)
 	}
-	return DataFile{Name: name, Size: object.Size, Modified: object.Modified.UnixMilli(), Rows: f.rows, NonNull: f.nonNull, Stats: f.stats.text()}, nil
+	return DataFile{Name: name, Size: object.Size, Modified: object.Modified.UnixMilli(), Rows: f.rows, NonNull: f.nonNull, Stats: f.stats.text(), Columns: columnsDigest(fields)}, nil
 }
 
 // unreadable tells a fault of the store, which the reader keeps, from a file

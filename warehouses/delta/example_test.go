@@ -43,7 +43,7 @@ func Example() {
 		}
 		if err == nil {
 			load.Files = make([]delta.DataFile, 1)
-			load.Files[0], err = table.Describe(ctx, name)
+			load.Files[0], err = table.Describe(ctx, name, schema.Columns("kadoa"))
 		}
 		if err != nil {
 			fmt.Println(err)

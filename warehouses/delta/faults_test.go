@@ -288,7 +288,7 @@ func TestEveryOperationCanBeDoneAgainAfterAFaultAtAnyCall(t *testing.T) {
 // minutes for the many small files that the tests here make durable.
 func memoryDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "delta")
+	dir, err := os.MkdirTemp("/dev/shm", "delta") //nolint:usetesting // the point is where it is
 	if err != nil {
 		return t.TempDir()
 	}

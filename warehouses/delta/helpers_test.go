@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -69,7 +68,7 @@ func (l Load) staged(ctx context.Context, table *Table, schema waybill.Schema, r
 	if _, err := table.store.Put(ctx, table.key(name), &out, storage.PutOptions{}); err != nil {
 		return l, err
 	}
-	file, err := table.Describe(ctx, name)
+	file, err := table.Describe(ctx, name, schema.Columns("kadoa"))
 	l.Files = []DataFile{file}
 	return l, err
 }
@@ -138,8 +137,4 @@ func names(t testing.TB, store storage.Store) (keys []string) {
 		keys = append(keys, o.Key)
 	}
 	return keys
-}
-
-func state(s *Snapshot) string {
-	return fmt.Sprint(slices.Sorted(maps.Keys(s.files)), s.Metadata.SchemaString, s.Metadata.Configuration)
 }

@@ -55,12 +55,8 @@ func (t *Table) Create(ctx context.Context, d Definition) (Committed, error) {
 }
 
 func (t *Table) fits(s *Snapshot, columns []waybill.Column) error {
-	wanted, err := parseSchema(schemaString(columns))
-	if err == nil && !sameColumns(s.fields, wanted) {
-		err = fmt.Errorf("they are %s", s.Metadata.SchemaString)
-	}
-	if err != nil {
-		return t.fail(ErrSchema, "%w", err)
+	if columnsDigest(s.fields) != columnsDigest(fieldsOf(columns)) {
+		return t.fail(ErrSchema, "they are %s", s.Metadata.SchemaString)
 	}
 	return nil
 }
@@ -107,6 +103,17 @@ func (l Load) adds() (actions []action) {
 		}
 	}
 	return actions
+}
+
+// take refuses files whose columns are not the table's.
+func (t *Table) take(s *Snapshot, files []DataFile) error {
+	columns := columnsDigest(s.fields)
+	for _, f := range files {
+		if f.Columns != columns {
+			return t.fail(ErrSchema, "those of %s are not %s", f.Name, s.Metadata.SchemaString)
+		}
+	}
+	return nil
 }
 
 // there refuses files that are not where they were put: a file may wait so
@@ -196,9 +203,15 @@ func (t *Table) load(ctx context.Context, l Load, work func(ctx context.Context,
 		if err != nil || c == nil {
 			return nil, err
 		}
-		makes := slices.ContainsFunc(c.actions, func(a action) bool { return a.Protocol != nil })
-		if s.Version < 0 && !makes {
+		after, err := s.after(s.Version+1, c.actions)
+		if err != nil {
+			return nil, t.fail(errCorrupt, "%w", err)
+		}
+		if after.Metadata.ID == "" {
 			return nil, t.fail(ErrNoTable, "nothing can be loaded")
+		}
+		if err := t.take(after, l.Files); err != nil {
+			return nil, err
 		}
 		if !checked {
 			if err := t.there(ctx, l.Files); err != nil {

@@ -3,7 +3,7 @@ package delta
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/schema"
@@ -42,12 +42,25 @@ type tableSchema struct {
 
 // schemaString is the schema of columns, as a table's metadata has it.
 func schemaString(columns []waybill.Column) string {
-	s := tableSchema{Type: "struct"}
-	for _, c := range columns {
-		s.Fields = append(s.Fields, field{Name: c.Name, Type: typeNames[c.Type], Nullable: true, Metadata: map[string]any{}})
-	}
-	text, _ := json.Marshal(s) //nolint:errchkjson // texts always marshal
+	text, _ := json.Marshal(tableSchema{Type: "struct", Fields: fieldsOf(columns)}) //nolint:errchkjson // texts always marshal
 	return string(text)
+}
+
+func fieldsOf(columns []waybill.Column) []field {
+	fields := make([]field, len(columns))
+	for i, c := range columns {
+		fields[i] = field{Name: c.Name, Type: typeNames[c.Type], Nullable: true, Metadata: map[string]any{}}
+	}
+	return fields
+}
+
+// columnsDigest stands for the names and types of columns, in order.
+func columnsDigest(fields []field) string {
+	var b strings.Builder
+	for _, f := range fields {
+		fmt.Fprintf(&b, "%q %v\n", f.Name, f.Type)
+	}
+	return digest(b.String())
 }
 
 func parseSchema(text string) ([]field, error) {
@@ -59,11 +72,6 @@ func parseSchema(text string) ([]field, error) {
 		return nil, fmt.Errorf("schemaString is a %q of %d fields, not a struct", s.Type, len(s.Fields))
 	}
 	return s.Fields, nil
-}
-
-// sameColumns reports whether two schemas have the same names and types in the same order.
-func sameColumns(a, b []field) bool {
-	return slices.EqualFunc(a, b, func(x, y field) bool { return x.Name == y.Name && x.Type == y.Type })
 }
 
 // node is the Parquet column of a field, of the types that are written.

@@ -177,9 +177,8 @@ func widen[T any](e **[2]T, low, high T, compare func(a, b T) int) {
 func (e extent) bounds(deltaType any) (low, high any, ok bool) {
 	switch {
 	case e.text != nil:
-		low, high := cutLow(e.text[0]), ""
-		high, ok = cutHigh(e.text[1])
-		return low, high, ok && utf8.ValidString(e.text[0]) && utf8.ValidString(e.text[1])
+		high, ok := cutHigh(e.text[1])
+		return cutLow(e.text[0]), high, ok && utf8.ValidString(e.text[0]) && utf8.ValidString(e.text[1])
 	case e.double != nil:
 		return number(e.double[0]), number(e.double[1]), !math.IsInf(e.double[0], 0) && !math.IsInf(e.double[1], 0)
 	case e.money != nil:

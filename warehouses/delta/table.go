@@ -128,13 +128,6 @@ func (t *Table) keep(s *Snapshot) {
 	}
 }
 
-// forget makes the next snapshot come from the log alone.
-func (t *Table) forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.newest = nil
-}
-
 // snapshotOrNone is the snapshot, or an empty one where there is no table.
 func (t *Table) snapshotOrNone(ctx context.Context) (*Snapshot, error) {
 	s, err := t.Snapshot(ctx)

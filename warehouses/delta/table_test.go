@@ -38,3 +38,31 @@ func TestAJobIsReplacedRemovedAndNeverDoubled(t *testing.T) {
 	}
 	wantContents(t, table, "b/1/0")
 }
+
+func TestATableTakesItsOwnColumnsOnlyAndKeepsItsIdentity(t *testing.T) {
+	table := Open(folder(t), "v1", Options{})
+	created := must[Committed](t)(table.Create(t.Context(), cities()))
+	if _, err := table.Create(t.Context(), Definition{Columns: otherSchema.Columns("kadoa")}); !errors.Is(err, ErrSchema) {
+		t.Errorf("a table of other columns is answered with %v", err)
+	}
+	other := delivery("a", 1)
+	other = other.put(t, table, otherSchema, `{"town":"Rome"}`)
+	if _, err := table.Replace(t.Context(), other); !errors.Is(err, ErrSchema) {
+		t.Errorf("a file of other columns is answered with %v", err)
+	}
+	if _, err := table.Describe(t.Context(), other.Files[0].Name, cities().Columns); !errors.Is(err, ErrSchema) {
+		t.Errorf("a file that is said to have other columns is answered with %v", err)
+	}
+	c := must[Committed](t)(table.Overwrite(t.Context(), Definition{Columns: otherSchema.Columns("kadoa")}, other))
+	if rows, _ := c.Rows(); rows != 1 || c.Metadata.ID != created.Metadata.ID || c.Columns()[0] != "TOWN" {
+		t.Errorf("overwritten it is %+v", c.Metadata)
+	}
+	gone := delivery("b", 1)
+	gone = gone.put(t, table, otherSchema, `{"town":"Oslo"}`)
+	if err := table.store.Delete(t.Context(), table.key(gone.Files[0].Name)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := table.Replace(t.Context(), gone); !errors.Is(err, ErrMissingFile) {
+		t.Errorf("a file that is gone is answered with %v", err)
+	}
+}
