@@ -10,7 +10,7 @@ BIN := .tools/bin
 # Google's storage library has a second transport, gRPC, that is not used here.
 LEAN := -tags disable_grpc_modules
 AZURITE := .tools/azurite/node_modules/azurite/package.json
-INTEROP := .tools/interop/bin/python
+INTEROP := .tools/interop/installed
 SERVERS := $(BIN)/versitygw $(BIN)/toxiproxy-server $(BIN)/fake-gcs-server $(AZURITE)
 
 ##@ Every day
@@ -60,9 +60,10 @@ bench-large: ## convert 1, 10 and SIZE=20GB that are made on the fly, for their 
 ##@ Checks
 
 .PHONY: interop
-interop: $(INTEROP) ## let DuckDB, pyarrow and Python's csv module read what formats writes
+interop: $(INTEROP) ## let readers that none of us wrote read our files and our Delta tables
 	go test -count=1 -v ./formats -run 'DuckDB|AgreesWithTheReference'
 	go test -count=1 -v -tags interop ./formats/interop
+	go test -count=1 -tags interop -run Foreign ./warehouses/delta
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## lint, and prove that the import rules bite
@@ -114,9 +115,8 @@ $(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json
 	@tools/azurite.sh
 
 $(INTEROP): tools/interop/requirements.txt
-	@echo "installing tools/interop/requirements.txt from PyPI into .tools/interop"
-	@python3 -m venv .tools/interop && .tools/interop/bin/pip install --quiet --requirement tools/interop/requirements.txt
-	@touch $@
+	@echo "installing the readers of tools/interop/requirements.txt"
+	@tools/interop.sh
 
 $(BIN)/govulncheck: tools/go.mod tools/go.sum
 	$(call build-tool,tools,golang.org/x/vuln/cmd/govulncheck)

@@ -87,6 +87,9 @@ func (e *emitter) row(rec []byte) {
 		}
 		e.cell(i, f, *t, text)
 	}
+	if e.layout.run != nil {
+		e.runCells(e.layout.run)
+	}
 	if e.wantJSONL && !verbatim {
 		b.jsonl = closeObject(b.jsonl, line)
 	}
