@@ -1,0 +1,1 @@
+REMOVE {{lit (printf "@%s/%s" (.Staging "INGEST") .Path)}}
