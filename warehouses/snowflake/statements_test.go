@@ -51,10 +51,9 @@ func goldenStatements(t *testing.T) map[string]string {
 		"stage_create.external":  p.statement("stage_create", args{"Integration": "WAYBILL_S3", "URL": "s3://waybill-ingest/KADOA_ACME_SNOWFLAKE/"}),
 		"stage_create.internal":  p.statement("stage_create", args{"Integration": "", "URL": ""}),
 		"stage_put":              p.statement("stage_put", p.putArgs("/tmp/a b/data.parquet", "d17a1b2c3d4e5f60718293/g2/f1737000000123/")),
-		"stage_remove":           p.statement("stage_remove", args{"Path": "d17a1b2c3d4e5f60718293/g2/f1737000000123/"}),
 		"table_create.version":   p.createVersionTable(run),
 		"table_create.fence":     p.createFenceTable(run.Lane),
-		"table_create.activity":  p.createTable(activityTable()),
+		"table_create.activity":  p.createTable(metadataTable(waybill.TableActivity)),
 		"view_runs":              p.statement("view_runs", comment(waybill.TableRuns)),
 		"view_versions":          p.statement("view_versions", comment(waybill.TableVersions)),
 		"view_fields":            p.statement("view_fields", comment(waybill.TableFields)),
@@ -65,7 +64,7 @@ func goldenStatements(t *testing.T) map[string]string {
 		"grant_schema":           p.statement("grant_schema", args{"Schema": schemaShared}),
 		"grant_view":             p.statement("grant_view", args{"View": "WF_MOVIES__V3"}),
 		"revoke_view":            p.statement("revoke_view", args{"View": "WF_MOVIES__V3"}),
-		"listing_create":         p.statement("listing_create", p.listingArgs("ACMEORG.PROD_ANALYTICS")),
+		"listing_create":         p.statement("listing_create", (&Destination{place: p, target: Target{Organization: "ACMEORG", Account: "PROD_ANALYTICS"}}).listingArgs()),
 		"version_view":           p.createVersionView(run),
 		"version_record":         p.recordVersion(run),
 		"stg_copy":               p.statement("stg_copy", with(args{"Path": "d17a1b2c3d4e5f60718293/g2/f1737000000123/", "Files": []string{"data.parquet"}})),
@@ -82,13 +81,13 @@ func goldenStatements(t *testing.T) map[string]string {
 	for _, table := range providerTables() {
 		all["table_create."+strings.ToLower(table.Name)] = p.createTable(table)
 	}
-	for _, plain := range []string{"account", "database_show", "database_drop", "runs_current", "latest_current", "hidden_current",
+	for _, plain := range []string{"account", "database_show", "database_drop", "runs_current", "shown_workflows", "latest_current", "hidden_current",
 		"share_create", "share_show", "share_drop", "grants_show", "grant_database", "revoke_database",
 		"listing_describe", "listing_unpublish", "listing_drop"} {
 		all[plain] = p.statement(plain, nil)
 	}
 	for _, ofRun := range []string{"version_known", "version_columns", "fence_make", "stg_create", "stg_count", "stg_drop", "load", "publish", "unpublish",
-		"run_show", "latest_state", "latest_moves", "versions_published", "versions_all"} {
+		"run_show", "latest_state", "latest_moves", "views_of_workflow"} {
 		all[ofRun] = p.statement(ofRun, a)
 	}
 	return all

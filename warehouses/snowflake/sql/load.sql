@@ -18,6 +18,7 @@ BEGIN
   INSERT INTO {{.Data "LOADS"}} ("LOAD_ID", "WORKFLOW_ID", "JOB_ID", "SCHEMA_VERSION", "GENERATION", "ROW_COUNT", "STATE", "FENCE")
   VALUES ({{lit .LoadID}}, {{lit .Workflow}}, {{lit .Job}}, {{.Version}}, {{.Generation}}, {{.Rows}}, 'LOADED', {{.Fence}});
   COMMIT;
+  DROP TABLE IF EXISTS {{.Staging .Stg}};
   RETURN loaded;
 EXCEPTION
   WHEN OTHER THEN

@@ -1,1 +1,0 @@
-REMOVE {{lit (printf "@%s/%s" (.Staging "INGEST") .Path)}}
