@@ -160,10 +160,7 @@ func sessionGone(err error) bool {
 
 // matches reports whether the row is that of an error.
 func (f fault) matches(e *gosnowflake.SnowflakeError) bool {
-	message := strings.ToLower(e.Message)
-	for _, arg := range e.MessageArgs {
-		message += " " + strings.ToLower(fmt.Sprint(arg))
-	}
+	message := strings.ToLower(e.Error())
 	return slices.ContainsFunc(f.words, func(w string) bool { return strings.Contains(message, w) }) ||
 		slices.Contains(f.numbers, e.Number) ||
 		slices.ContainsFunc(f.states, func(s string) bool { return e.SQLState == s || len(s) == 2 && strings.HasPrefix(e.SQLState, s) })

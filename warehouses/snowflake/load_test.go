@@ -12,7 +12,7 @@ func result(columns string, values ...string) rows {
 	out := rows{columns: strings.Fields(columns)}
 	for _, line := range values {
 		var row []sql.NullString
-		for _, v := range strings.Split(line, "|") {
+		for v := range strings.SplitSeq(line, "|") {
 			row = append(row, sql.NullString{String: v, Valid: true})
 		}
 		out.values = append(out.values, row)

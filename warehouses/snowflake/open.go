@@ -143,15 +143,14 @@ func (c Config) validate() (p waybill.Problems) {
 
 // driverConfig is the driver's configuration but for what proves who we are.
 func (c Config) driverConfig() gosnowflake.Config {
-	utc, timeout := "UTC", fmt.Sprint(int(c.StatementTimeout.Seconds()))
-	cfg := gosnowflake.Config{
+	utc, timeout, no := "UTC", fmt.Sprint(int(c.StatementTimeout.Seconds())), "false"
+	return gosnowflake.Config{
 		Account: c.Account, User: c.User, Role: c.Role, Warehouse: c.Warehouse, Application: "Waybill",
-		LoginTimeout: time.Minute, RequestTimeout: c.StatementTimeout + time.Minute,
+		LoginTimeout:              time.Minute, //nolint:staticcheck // deprecated without a successor; the default is five minutes
+		RequestTimeout:            c.StatementTimeout + time.Minute,
 		ValidateDefaultParameters: gosnowflake.ConfigBoolTrue,
-		DisableTelemetry:          true,
-		Params:                    map[string]*string{"TIMEZONE": &utc, "STATEMENT_TIMEOUT_IN_SECONDS": &timeout},
+		Params:                    map[string]*string{"TIMEZONE": &utc, "STATEMENT_TIMEOUT_IN_SECONDS": &timeout, "CLIENT_TELEMETRY_ENABLED": &no},
 	}
-	return cfg
 }
 
 // parseKey reads a private key. Its errors never tell the key.

@@ -31,7 +31,7 @@ func TestAConfigurationNamesAllThatIsMissing(t *testing.T) {
 		if (err == nil) != (tc.want == "") {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
-		for _, field := range strings.Fields(tc.want) {
+		for field := range strings.FieldsSeq(tc.want) {
 			if err != nil && !strings.Contains(err.Error(), field) {
 				t.Errorf("%s: %v, want %s", name, err, field)
 			}

@@ -2,6 +2,7 @@ package snowflake
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -49,9 +50,7 @@ func (l Lane) args() args {
 
 func (l Lane) with(more args) args {
 	a := l.args()
-	for key, value := range more {
-		a[key] = value
-	}
+	maps.Copy(a, more)
 	return a
 }
 
