@@ -9,6 +9,12 @@ const (
 	TableActivity = "ACTIVITY_LOG"
 )
 
+// The values of WORKFLOW_RUNS' column STATUS.
+const (
+	StatusPublished   = "PUBLISHED"
+	StatusUnpublished = "UNPUBLISHED"
+)
+
 // What a warehouse's catalogue says of a workflow's tables.
 const (
 	VersionComment = "stable; for downstream models"
