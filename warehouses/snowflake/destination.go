@@ -63,7 +63,7 @@ func (d *Destination) block(ctx context.Context, name string, a args) (n int64, 
 // https://docs.snowflake.com/en/user-guide/security-access-control-privileges
 func (d *Destination) grantFor(statement string) string {
 	onAccount := map[string]string{"database_create": "CREATE DATABASE", "share_create": "CREATE SHARE", "share_add": "MANAGE SHARE TARGET",
-		"share_remove": "MANAGE SHARE TARGET", "listing_create": "CREATE LISTING"}
+		"share_remove": "MANAGE SHARE TARGET", "listing_create": "CREATE DATA EXCHANGE LISTING"}
 	role := ident(d.account.cfg.Role)
 	integration := d.account.cfg.Stage.Integration
 	switch name, _, _ := strings.Cut(statement, "."); {

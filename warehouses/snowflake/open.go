@@ -23,6 +23,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/snowflakedb/gosnowflake"
@@ -100,6 +101,7 @@ func Open(cfg Config) (*Account, error) {
 	if err := cfg.validate().Err(); err != nil {
 		return nil, err
 	}
+	gosnowflake.GetLogger().SetOutput(io.Discard) // what goes wrong is returned; the driver would print it as well
 	db := sql.OpenDB(&logins{cfg: cfg})
 	db.SetMaxOpenConns(cmp.Or(cfg.MaxSessions, 8))
 	db.SetMaxIdleConns(cmp.Or(cfg.MaxSessions, 8))
