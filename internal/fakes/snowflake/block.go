@@ -25,9 +25,11 @@ func (x *failed) Error() string { return x.err.Error() }
 
 // block runs the scripting block that the parser stands at.
 func (s *session) block(p *parser) (*result, error) {
+	if i := slices.IndexFunc(p.tokens, func(t token) bool { return t.kind == kindBind }); i >= 0 || len(p.binds) > 0 {
+		return nil, errorf(1003, "42601", "SQL compilation error:\nunexpected unnamed bind in sql")
+	}
 	b := p.block()
 	p.end()
-	p.used = len(p.binds)
 	before := s.tx
 	run := &blockRun{s: s, p: p}
 	globals := newScope(nil)
@@ -53,15 +55,16 @@ func (s *session) block(p *parser) (*result, error) {
 	return run.returned, nil
 }
 
-// immediate runs EXECUTE IMMEDIATE 'text' [USING (…)] of a text alone.
+// immediate runs EXECUTE IMMEDIATE 'text'.
+//
+// https://docs.snowflake.com/en/sql-reference/sql/execute-immediate
 func (s *session) immediate(p *parser) (*result, error) {
 	text := p.str()
 	p.end()
-	inner, err := newParser(text, p.binds[p.used:])
+	inner, err := newParser(text, nil)
 	if err != nil {
 		return nil, err
 	}
-	p.used = len(p.binds)
 	return s.statement(inner, nil)
 }
 
@@ -153,7 +156,7 @@ func (run *blockRun) step(st step, vars *scope) (err error) {
 // sql runs a statement of the block; SQLROWCOUNT is what it changed.
 func (run *blockRun) sql(st step, vars *scope) error {
 	s := run.s
-	p := &parser{sql: run.p.sql, tokens: st.sql.tokens, binds: st.sql.binds}
+	p := &parser{sql: run.p.sql, tokens: st.sql.tokens}
 	text := p.source(trimSemicolon(p.tokens[:len(p.tokens)-1]))
 	if p.isOne("BEGIN", "START") && s.tx != nil {
 		return notModelled("a transaction in a block within another one")
@@ -248,7 +251,7 @@ func (run *blockRun) assign(in *scope, name string, typ dataType, r *result) err
 
 // value works out an expression of the block.
 func (run *blockRun) value(src *source, vars *scope) (*result, error) {
-	p := &parser{sql: run.p.sql, tokens: src.tokens, binds: src.binds}
+	p := &parser{sql: run.p.sql, tokens: src.tokens}
 	t := run.s.translator(p, vars)
 	t.bare = true
 	sql := t.convert(";")

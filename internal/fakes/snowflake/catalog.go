@@ -46,9 +46,9 @@ type relation struct {
 	transient bool
 	retention string
 	secure    bool
-	text      string // a view's statement
+	text      string      // a view's statement
 	uses      []*relation // what a view reads
-	duck      string // schema.name in DuckDB, quoted
+	duck      string      // schema.name in DuckDB, quoted
 
 	loaded  map[string]string // load history: file → what it was
 	holder  *transaction      // who has the lock

@@ -12,13 +12,13 @@ func (s *session) create(p *parser) (*result, error) {
 	if p.isOne("EXTERNAL", "LISTING") && !replace {
 		return s.createListing(p), nil
 	}
-	if p.accept("SHARE") && !replace {
+	if !replace && p.accept("SHARE") {
 		return s.createShare(p), nil
 	}
 	switch {
-	case p.accept("DATABASE") && !replace:
+	case !replace && p.accept("DATABASE"):
 		return s.createDatabase(p)
-	case p.accept("SCHEMA") && !replace:
+	case !replace && p.accept("SCHEMA"):
 		return s.createSchema(p)
 	case p.accept("STAGE"):
 		return s.createStage(p, replace)

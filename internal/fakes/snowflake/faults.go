@@ -157,6 +157,7 @@ func (f *Injected) happen(q *query) error {
 		q.session.cut = true
 	case Expire:
 		q.session.expired = true
+		delete(q.session.queries, q.request) // repeated with the new token, it runs
 		return errExpired
 	case End:
 		q.session.close()

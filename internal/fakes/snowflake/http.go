@@ -113,6 +113,7 @@ func (srv *Server) withSession(next func(s *session, w http.ResponseWriter, r *h
 type query struct {
 	session *session
 	id      string
+	request string // its id, which the driver keeps when it asks again
 	text    string
 	binds   []bind
 	tag     string
@@ -154,7 +155,7 @@ func (srv *Server) queryRequest(s *session, w http.ResponseWriter, r *http.Reque
 	q := s.queries[id]
 	if q == nil {
 		srv.ids++
-		q = &query{session: s, id: fmt.Sprintf("01c%05x-0000-0000-0000-%012x", s.id, srv.ids), text: request.SQLText, started: srv.now(), done: make(chan struct{})}
+		q = &query{session: s, request: id, id: fmt.Sprintf("01c%05x-0000-0000-0000-%012x", s.id, srv.ids), text: request.SQLText, started: srv.now(), done: make(chan struct{})}
 		s.queries[id] = q
 		q.tag = s.parameters["QUERY_TAG"]
 		if tag, ok := request.Parameters["QUERY_TAG"].(string); ok {

@@ -57,19 +57,11 @@ type branch struct {
 // source is a part of the block's text.
 type source struct {
 	tokens []token
-	binds  []bind
 }
 
 func (p *parser) cut(from, to int) *source {
-	skipped := 0
-	for _, t := range p.tokens[:from] {
-		if t.kind == kindBind {
-			skipped++
-		}
-	}
 	end := p.tokens[to]
-	tokens := append(slices.Clone(p.tokens[from:to]), token{kind: kindEnd, pos: end.pos, end: end.pos})
-	return &source{tokens, p.binds[min(skipped, len(p.binds)):]}
+	return &source{append(slices.Clone(p.tokens[from:to]), token{kind: kindEnd, pos: end.pos, end: end.pos})}
 }
 
 // until takes the tokens up to a word or a mark at this level, and that too.

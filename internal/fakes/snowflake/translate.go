@@ -13,12 +13,12 @@ type translator struct {
 	*parser
 
 	s      *session
-	vars   *scope              // of a scripting block, or nil
-	bare   bool                // variables are named without a colon (in the block's own expressions)
-	inView bool                // the text is kept: nothing of the session goes into it
-	named  bool                // the columns are returned, and need names
-	depth  int                 // of parentheses
-	ctes   map[string]bool     // names of WITH
+	vars   *scope               // of a scripting block, or nil
+	bare   bool                 // variables are named without a colon (in the block's own expressions)
+	inView bool                 // the text is kept: nothing of the session goes into it
+	named  bool                 // the columns are returned, and need names
+	depth  int                  // of parentheses
+	ctes   map[string]bool      // names of WITH
 	uses   map[*relation]string // objects that the statement reads, and as what
 }
 

@@ -23,7 +23,7 @@ type transaction struct {
 	locked   []*relation
 	onCommit []func()
 	files    []string // that its writes read
-	seen     int // the server's count of commits when DuckDB's transaction began
+	seen     int      // the server's count of commits when DuckDB's transaction began
 	idle     time.Time
 }
 
