@@ -180,16 +180,17 @@ func (srv *Server) queryRequest(s *session, w http.ResponseWriter, r *http.Reque
 		write(w, envelope{Success: true, Code: inProgressAsync, Data: map[string]any{"queryId": q.id, "getResultUrl": "/queries/" + q.id + "/result"}})
 		return
 	}
-	srv.answer(q, w)
+	srv.answer(q, w, r)
 }
 
 // answer waits for a query's end, with the server unlocked, and writes it.
-func (srv *Server) answer(q *query, w http.ResponseWriter) {
+func (srv *Server) answer(q *query, w http.ResponseWriter, r *http.Request) {
 	srv.mu.Unlock()
 	timer := time.NewTimer(srv.opts.Patience)
 	select {
 	case <-q.done:
 	case <-timer.C:
+	case <-r.Context().Done(): // nobody waits for the answer; the statement goes on
 	}
 	timer.Stop()
 	srv.mu.Lock()
@@ -284,7 +285,7 @@ func (srv *Server) find(s *session, r *http.Request) *query {
 
 func (srv *Server) queryResult(s *session, w http.ResponseWriter, r *http.Request) {
 	if q := srv.find(s, r); q != nil {
-		srv.answer(q, w)
+		srv.answer(q, w, r)
 		return
 	}
 	refuse(w, errorf(1003, "02000", "Statement %s not found", r.PathValue("id")), "")
