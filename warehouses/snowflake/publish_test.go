@@ -1,8 +1,11 @@
 package snowflake
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -196,7 +199,7 @@ func TestALatestThatALateAttemptMovedIsMovedBack(t *testing.T) {
 	w.deliver(simple("wf_shop", "job2", 2, 3, "2025-01-17T06:00:00Z", extra))
 	late := w.dest.pointLatest(Lane{WorkflowID: "wf_shop", Fence: w.fence}, 1, false, []string{"ID", "N", "KADOA_JOB_ID", "KADOA_RUN_FINISHED_AT"})
 	view := late[strings.Index(late, "CREATE OR REPLACE"):]
-	if _, err := w.dest.sendText(t.Context(), "latest_point", view[:strings.Index(view, ";")]); err != nil {
+	if _, err := w.dest.sendText(t.Context(), "latest_point", view[:strings.Index(view, ";\n  GRANT")]); err != nil {
 		t.Fatal(err)
 	}
 	w.wants(customer, `SELECT COUNT(*) FROM KADOA.SHARED.WF_SHOP__LATEST`, "2")
@@ -228,6 +231,32 @@ func TestEveryTypeArrivesAsItWasWritten(t *testing.T) {
 	w.deliver(d)
 	view := "KADOA.SHARED." + waybill.VersionTable(d.workflow, 1)
 	amount := waybill.Schema{Fields: d.fields}.Columns("kadoa")[2].Name
-	w.wants(customer, `SELECT "SELECT", `+amount+`, B, D, T, O:k[0] FROM `+view+` WHERE B`, `it's "$$" \|19.990000000|1|2025-02-03T00:00:00Z|2025-02-03T04:05:06.789Z|1`)
+	w.wants(customer, `SELECT "SELECT", `+amount+`, B, D, T, O FROM `+view+` WHERE B`, `it's "$$" \|19.990000000|1|2025-02-03T00:00:00Z|2025-02-03T04:05:06.789Z|{`+"\n"+`  "k": [`+"\n"+`    1`+"\n"+`  ]`+"\n"+`}`)
 	w.wants(customer, `SELECT COUNT(*), COUNT("SELECT"), COUNT(`+amount+`), COUNT(B), COUNT(D), COUNT(T), COUNT(O) FROM `+view, "2|2|1|1|1|1|1")
+}
+
+func TestRealRunsArriveWhole(t *testing.T) {
+	w := newWorld(t)
+	w.setup()
+	customer := w.analyst()
+	for i, version := range []int{1, 2} {
+		folder := filepath.Join("..", "..", "cmd", "sandbox", "testdata", "runs")
+		doc, err := os.ReadFile(filepath.Join(folder, fmt.Sprintf("earthquakes-%d.run.json", i+1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var run waybill.Run
+		if err := json.Unmarshal(doc, &run); err != nil {
+			t.Fatal(err)
+		}
+		records, err := os.ReadFile(filepath.Join(folder, run.Source.URI))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.deliver(delivery{workflow: run.WorkflowID, job: run.JobID, version: version, fields: run.Schema.Fields,
+			records: []string{string(records)}, finished: run.FinishedAt, generation: 1})
+	}
+	for view, rows := range map[string]string{"V1": "1000", "V2": "707", "LATEST": "707"} {
+		w.wants(customer, `SELECT COUNT(*) FROM KADOA.SHARED.WF_EARTHQUAKES__`+view, rows)
+	}
 }

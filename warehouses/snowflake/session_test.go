@@ -68,21 +68,22 @@ func TestAnOAuthTokenIsReadAtEachLogin(t *testing.T) {
 	}
 }
 
-func TestASessionThatIsGoneIsReplacedAndNobodyNotices(t *testing.T) {
+func TestASessionThatEndsCostsAtMostAnAttempt(t *testing.T) {
 	w := newWorld(t)
 	w.setup()
 	for _, effect := range []fakes.Effect{fakes.End, fakes.Expire, fakes.Drop} {
 		for _, match := range []string{"DECLARE", "COPY INTO", "SHOW GRANTS"} {
 			fault := w.Inject(fakes.Fault{Match: match, Do: effect})
-			w.deliver(simple("wf_shop", "job1", 1, 3, "2025-01-16T06:00:00Z"))
-			select {
-			case <-fault.Reached():
-			default:
-				t.Errorf("%s: nothing happened to %s", match, match)
+			r, s := w.run(simple("wf_shop", "job1", 1, 3, "2025-01-16T06:00:00Z"), w.next())
+			err := w.attempt(t.Context(), r, s)
+			if f := waybill.At(waybill.StageLoad, err); f != nil && f.Verdict != waybill.Transient {
+				t.Errorf("effect %d on %s: %v", effect, match, err)
 			}
+			<-fault.Reached()
+			w.deliver(simple("wf_shop", "job1", 1, 3, "2025-01-16T06:00:00Z"))
 		}
 	}
-	w.EndSessions("WAYBILL")
+	w.EndSessions("WAYBILL") // between two statements nobody notices
 	w.deliver(simple("wf_shop", "job2", 1, 3, "2025-01-17T06:00:00Z"))
 	w.wants(w.analyst(), `SELECT JOB_ID, ROW_COUNT FROM KADOA.SHARED.WORKFLOW_RUNS ORDER BY JOB_ID`, "job1|3", "job2|3")
 }
@@ -135,7 +136,7 @@ func TestAClientThatDiesInABlockLeavesNothingLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, kill := context.WithCancel(t.Context())
-	fault := w.Inject(fakes.Fault{Match: "INSERT INTO", Inner: true, After: true, Hold: true, Do: fakes.Cut})
+	fault := w.Inject(fakes.Fault{Match: "INSERT INTO", Inner: true, After: true, Hold: true, Do: fakes.Lose})
 	done := make(chan error)
 	go func() { done <- dest.Load(ctx, r, s) }()
 	<-fault.Reached()
