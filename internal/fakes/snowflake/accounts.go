@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -163,8 +162,6 @@ func (a *Account) Revoke(role, privilege string) {
 	defer a.srv.mu.Unlock()
 	a.revoke(privilege, a, role, nil)
 }
-
-func (a *Account) cloud() string { return strings.SplitN(a.Region, "_", 2)[0] }
 
 func (a *Account) databaseNames() []string { return slices.Sorted(maps.Keys(a.databases)) }
 

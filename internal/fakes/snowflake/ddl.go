@@ -31,8 +31,7 @@ func (s *session) create(p *parser) (*result, error) {
 	case p.accept("TABLE"):
 		return s.createTable(p, replace, false)
 	}
-	p.fail()
-	return nil, nil
+	return nil, p.unexpected()
 }
 
 // createDatabase follows https://docs.snowflake.com/en/sql-reference/sql/create-database

@@ -18,7 +18,7 @@ func TestALostAnswerIsRepeatedAndTheStatementRunsOnce(t *testing.T) {
 func TestAClientThatNeverLearnsTheOutcomeOfItsCommit(t *testing.T) {
 	w, _, b := pair(t, Options{})
 	cfg := w.config(w.provider, "LOADER")
-	cfg.MaxRetryCount, cfg.RequestTimeout = 1, 3*time.Second
+	cfg.MaxRetryCount, cfg.RequestTimeout = 1, 3*time.Second //nolint:staticcheck // as the adapter sets it
 	for _, c := range []struct {
 		after bool
 		rows  string
@@ -35,7 +35,7 @@ func TestAClientThatNeverLearnsTheOutcomeOfItsCommit(t *testing.T) {
 
 func TestAFaultInTheMiddleOfABlockRollsBack(t *testing.T) {
 	w, a, b := pair(t, Options{})
-	const block = "BEGIN BEGIN TRANSACTION; DELETE FROM T; INSERT INTO T VALUES (5); COMMIT; END"
+	const block = "BEGIN START TRANSACTION; DELETE FROM T; INSERT INTO T VALUES (5); COMMIT; END"
 	w.Inject(Fault{Match: "INSERT", Inner: true, Do: Fail, Number: 603, State: "XX000", Message: "internal error"})
 	refuses(t, a, block, 603, "internal error")
 	wants(t, b, "SELECT A FROM T", "1")
@@ -87,18 +87,18 @@ func TestAnAsynchronousStatementIsFetchedByItsID(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := <-ids
+	defer rows.Close()
 	if !rows.Next() {
 		t.Fatal(rows.Err())
 	}
-	rows.Close()
 	again, err := a.QueryContext(sf.WithFetchResultByID(context.Background(), id), "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer again.Close()
 	if !again.Next() {
-		t.Error("the result cannot be fetched again")
+		t.Errorf("the result cannot be fetched again: %v", again.Err())
 	}
-	again.Close()
 	if all := w.Statements(); all[len(all)-1].QueryID != id {
 		t.Errorf("the last statement is %s, want %s", all[len(all)-1].QueryID, id)
 	}
@@ -107,11 +107,9 @@ func TestAnAsynchronousStatementIsFetchedByItsID(t *testing.T) {
 func TestQueryTagsAndErrorsAreListed(t *testing.T) {
 	w, a, _ := pair(t, Options{})
 	w.Forget()
-	rows, err := a.QueryContext(sf.WithQueryTag(context.Background(), "job:1"), "SELECT 1")
-	if err != nil {
+	if _, err := a.ExecContext(sf.WithQueryTag(context.Background(), "job:1"), "SELECT 1"); err != nil {
 		t.Fatal(err)
 	}
-	rows.Close()
 	refuses(t, a, "SELECT NOPE FROM T", 904, "NOPE")
 	all := w.Statements()
 	if len(all) != 2 || all[0].Tag != "job:1" || all[0].Account != "WAYBILL.PROVIDER" || all[0].Role != "LOADER_ROLE" || all[1].Number != 904 {

@@ -35,41 +35,37 @@ var functions = map[string]function{
 }
 
 // constants are functions of the moment and the session: with or without ().
-var constants map[string]func(t *translator) string
-
-func init() {
-	text := func(of func(s *session) string) func(t *translator) string {
-		return func(t *translator) string {
-			if t.inView {
-				panic(notModelled("a view that asks for the session"))
-			}
-			return quoteText(of(t.s))
-		}
-	}
-	constants = map[string]func(t *translator) string{
-		"CURRENT_TIMESTAMP": func(t *translator) string { return t.moment("TIMESTAMPTZ", "2006-01-02 15:04:05.000000+00") },
-		"CURRENT_DATE":      func(t *translator) string { return t.moment("DATE", "2006-01-02") },
-		"CURRENT_ACCOUNT":   text(func(s *session) string { return s.account.Locator }),
-		"CURRENT_DATABASE":  text(func(s *session) string { return s.db }),
-		"CURRENT_ROLE":      text(func(s *session) string { return s.role }),
-		"CURRENT_SCHEMA":    text(func(s *session) string { return s.schema }),
-		"CURRENT_USER":      text(func(s *session) string { return s.user.name }),
-		"CURRENT_WAREHOUSE": text(func(s *session) string { return s.warehouse }),
-	}
-	calls = map[string]func(t *translator) string{
-		"SYSDATE":                   func(t *translator) string { return t.moment("TIMESTAMP", "2006-01-02 15:04:05.000000") },
-		"CURRENT_ACCOUNT_NAME":      text(func(s *session) string { return s.account.Name }),
-		"CURRENT_ORGANIZATION_NAME": text(func(s *session) string { return s.account.Org }),
-		"CURRENT_REGION":            text(func(s *session) string { return s.account.Region }),
-		"CURRENT_SESSION":           text(func(s *session) string { return strconv.FormatInt(s.id, 10) }),
-		"CURRENT_TRANSACTION":       text(func(s *session) string { return s.transactionID() }),
-		"CURRENT_VERSION":           text(func(*session) string { return serverVersion }),
-		"LAST_QUERY_ID":             text(func(s *session) string { return s.lastQuery }),
-	}
+var constants = map[string]func(t *translator) string{
+	"CURRENT_TIMESTAMP": func(t *translator) string { return t.moment("TIMESTAMPTZ", "2006-01-02 15:04:05.000000+00") },
+	"CURRENT_DATE":      func(t *translator) string { return t.moment("DATE", "2006-01-02") },
+	"CURRENT_ACCOUNT":   ofSession(func(s *session) string { return s.account.Locator }),
+	"CURRENT_DATABASE":  ofSession(func(s *session) string { return s.db }),
+	"CURRENT_ROLE":      ofSession(func(s *session) string { return s.role }),
+	"CURRENT_SCHEMA":    ofSession(func(s *session) string { return s.schema }),
+	"CURRENT_USER":      ofSession(func(s *session) string { return s.user.name }),
+	"CURRENT_WAREHOUSE": ofSession(func(s *session) string { return s.warehouse }),
 }
 
 // calls are functions of the moment and the session: with () only.
-var calls map[string]func(t *translator) string
+var calls = map[string]func(t *translator) string{
+	"SYSDATE":                   func(t *translator) string { return t.moment("TIMESTAMP", "2006-01-02 15:04:05.000000") },
+	"CURRENT_ACCOUNT_NAME":      ofSession(func(s *session) string { return s.account.Name }),
+	"CURRENT_ORGANIZATION_NAME": ofSession(func(s *session) string { return s.account.Org }),
+	"CURRENT_REGION":            ofSession(func(s *session) string { return s.account.Region }),
+	"CURRENT_SESSION":           ofSession(func(s *session) string { return strconv.FormatInt(s.id, 10) }),
+	"CURRENT_TRANSACTION":       ofSession(func(s *session) string { return s.transactionID() }),
+	"CURRENT_VERSION":           ofSession(func(*session) string { return serverVersion }),
+	"LAST_QUERY_ID":             ofSession(func(s *session) string { return s.lastQuery }),
+}
+
+func ofSession(of func(s *session) string) func(t *translator) string {
+	return func(t *translator) string {
+		if t.inView {
+			panic(notModelled("a view that asks for the session"))
+		}
+		return quoteText(of(t.s))
+	}
+}
 
 // moment is the time of the statement; in a view, of the query that reads it.
 func (t *translator) moment(typ, layout string) string {

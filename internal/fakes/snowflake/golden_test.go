@@ -30,7 +30,7 @@ func TestEveryStatementThatTheAdapterSendsIsUnderstood(t *testing.T) {
 	w := newWorld(t, Options{Locations: map[string]Objects{}})
 	w.opts.Locations["s3://waybill-ingest/"] = Folder(w.files)
 	w.provider.AddIntegration("WAYBILL_S3", "s3://waybill-ingest/")
-	w.addCustomer("ACMEORG", "PROD_ANALYTICS", "AWS_US_EAST_1", Enterprise)
+	w.addCustomer("ACMEORG", "PROD_ANALYTICS", "AWS_US_EAST_1")
 	w.parquet(t, "KADOA_ACME_SNOWFLAKE/d17a1b2c3d4e5f60718293/g2/f1737000000123/data.parquet",
 		`SELECT 'Dune' AS "TITLE", 1.5 :: DOUBLE AS "VOTES", 9.99 :: DECIMAL(38,9) AS "PRICE", 'USD' AS "PRICE_CURRENCY", TRUE AS "IN_STOCK",
 		DATE '2021-10-22' AS "RELEASED", TIMESTAMPTZ '2025-01-15 10:00:00+00' AS "SEEN_AT", '["a"]' AS "TAGS" FROM range(3201)`)

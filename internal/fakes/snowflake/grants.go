@@ -27,12 +27,10 @@ func (a *Account) grant(privilege string, on object, role string, to *share, by 
 	}
 }
 
-func (a *Account) revoke(privilege string, on object, role string, from *share) bool {
-	i := a.find(privilege, on, role, from)
-	if i >= 0 {
+func (a *Account) revoke(privilege string, on object, role string, from *share) {
+	if i := a.find(privilege, on, role, from); i >= 0 {
 		a.grants = slices.Delete(a.grants, i, i+1)
 	}
-	return i >= 0
 }
 
 // sees tells whether the role owns an object or has any privilege on it or on

@@ -44,12 +44,12 @@ func newWorld(t *testing.T, opts Options) *world {
 	w.provider.Grant("LOADER_ROLE", LoaderPrivileges()...)
 	w.provider.AddWarehouse("LOAD_WH")
 	w.provider.AddIntegration("INGEST", "s3://ingest/")
-	w.customer = w.addCustomer("ACME", "PROD", "AWS_US_EAST_1", Enterprise)
+	w.customer = w.addCustomer("ACME", "PROD", "AWS_US_EAST_1")
 	return w
 }
 
-func (w *world) addCustomer(org, name, region string, edition Edition) *Account {
-	a := w.AddAccount(Account{Org: org, Name: name, Region: region, Edition: edition})
+func (w *world) addCustomer(org, name, region string) *Account {
+	a := w.AddAccount(Account{Org: org, Name: name, Region: region, Edition: Enterprise})
 	a.AddUser("ANALYST", accountAdmin, &key().PublicKey)
 	a.AddWarehouse("WH")
 	return a
@@ -57,7 +57,7 @@ func (w *world) addCustomer(org, name, region string, edition Edition) *Account 
 
 func (w *world) config(a *Account, user string) sf.Config {
 	utc := "UTC"
-	return sf.Config{
+	return sf.Config{ //nolint:staticcheck // as the adapter sets them, until the driver has others
 		Account: a.Org + "-" + a.Name, User: user, Authenticator: sf.AuthTypeJwt, PrivateKey: key(),
 		Protocol: "http", Host: w.Host, Port: w.Port, DisableOCSPChecks: true, DisableTelemetry: true, ValidateDefaultParameters: sf.ConfigBoolFalse,
 		Warehouse: map[bool]string{true: "LOAD_WH", false: "WH"}[user == "LOADER"],

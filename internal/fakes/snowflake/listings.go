@@ -32,7 +32,7 @@ func (l *listing) fullName() string { return dotted(l.name) }
 // manifest is the listing's text.
 //
 // https://docs.snowflake.com/en/progaccess/listing-manifest-reference
-type manifest struct {
+type manifest struct { //nolint:tagliatelle // the vendor's names
 	Title        string `json:"title"        yaml:"title"`
 	Subtitle     string `json:"-"            yaml:"subtitle"`
 	Description  string `json:"description"  yaml:"description"`
@@ -46,7 +46,7 @@ type manifest struct {
 	AutoFulfillment *fulfillment `json:"auto_fulfillment,omitempty" yaml:"auto_fulfillment"`
 }
 
-type fulfillment struct {
+type fulfillment struct { //nolint:tagliatelle // the vendor's names
 	RefreshType     string `json:"refresh_type"     yaml:"refresh_type"`
 	RefreshSchedule string `json:"refresh_schedule" yaml:"refresh_schedule"`
 }

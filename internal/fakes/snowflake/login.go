@@ -24,7 +24,7 @@ type loginRequest struct {
 	Data credentials `json:"data"`
 }
 
-type credentials struct {
+type credentials struct { //nolint:tagliatelle // the driver's names
 	AccountName       string         `json:"ACCOUNT_NAME"`
 	LoginName         string         `json:"LOGIN_NAME"`
 	Authenticator     string         `json:"AUTHENTICATOR"`

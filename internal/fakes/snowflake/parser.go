@@ -47,13 +47,16 @@ func (p *parser) next() token {
 
 func (p *parser) ahead(n int) token { return p.tokens[min(p.at+n, len(p.tokens)-1)] }
 
-func (p *parser) fail() {
+func (p *parser) fail() { panic(p.unexpected()) }
+
+// unexpected is the syntax error of what comes next.
+func (p *parser) unexpected() error {
 	t := p.peek()
 	near := p.sql[t.pos:t.end]
 	if t.kind == kindEnd {
 		near = "<EOF>"
 	}
-	panic(syntaxError(p.sql, t.pos, near))
+	return syntaxError(p.sql, t.pos, near)
 }
 
 // is tells whether the given keywords, or a mark, come next.

@@ -11,7 +11,7 @@ func TestABlockReturnsItsValueAndCountsRows(t *testing.T) {
   n INTEGER DEFAULT 2;
   seen INTEGER;
 BEGIN
-  BEGIN TRANSACTION;
+  START TRANSACTION;
   INSERT INTO T SELECT column1 FROM VALUES (7), (8);
   LET added := SQLROWCOUNT;
   SELECT COUNT(*) INTO :seen FROM T WHERE A >= :n;
@@ -33,7 +33,7 @@ func TestAnExceptionIsCaughtOrNamedWithItsPlace(t *testing.T) {
 	raising := `DECLARE
   lost EXCEPTION (-20001, 'a newer attempt owns the lane');
 BEGIN
-  BEGIN TRANSACTION;
+  START TRANSACTION;
   UPDATE T SET A = 3 WHERE A = 99;
   IF (SQLROWCOUNT = 0) THEN
     RAISE lost;
@@ -51,7 +51,7 @@ END`
 	wants(t, a, strings.Replace(raising, "    RAISE;\nEND", "    RETURN SQLCODE || ' ' || SQLERRM || ' ' || SQLSTATE;\nEND", 1), "-20001 a newer attempt owns the lane P0001")
 	refuses(t, a, "BEGIN DELETE FROM NOWHERE; END", 2003, "Uncaught exception of type 'STATEMENT_ERROR' on line 1 at position 6 : SQL compilation error:\nObject 'NOWHERE' does not exist")
 	wants(t, a, "BEGIN DELETE FROM NOWHERE; RETURN 1; EXCEPTION WHEN STATEMENT_ERROR THEN RETURN SQLCODE; END", "2003")
-	refuses(t, a, "BEGIN BEGIN TRANSACTION; DELETE FROM T; END", 90232, "Scoped transaction started in stored procedure is incomplete")
+	refuses(t, a, "BEGIN START TRANSACTION; DELETE FROM T; END", 90232, "Scoped transaction started in stored procedure is incomplete")
 	wants(t, b, "SELECT A FROM T", "1")
 }
 

@@ -84,7 +84,7 @@ func New(opts Options) (*Server, error) {
 	addr := listener.Addr().(*net.TCPAddr)
 	srv.Host, srv.Port = addr.IP.String(), addr.Port
 	srv.http = &http.Server{Handler: srv.routes(), ReadHeaderTimeout: 10 * time.Second}
-	go srv.http.Serve(listener) //nolint:errcheck // it ends with Close
+	go srv.http.Serve(listener)
 	return srv, nil
 }
 

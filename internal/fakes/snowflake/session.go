@@ -197,8 +197,7 @@ func (s *session) control(p *parser, vars *scope) (*result, error) {
 	case vars == nil && p.accept("EXECUTE", "IMMEDIATE"):
 		return s.immediate(p)
 	}
-	p.fail()
-	return nil, nil
+	return nil, p.unexpected()
 }
 
 // beginsTransaction tells BEGIN [WORK | TRANSACTION] from a scripting block.
@@ -274,8 +273,7 @@ func (s *session) alter(p *parser) (*result, error) {
 		p.end()
 		return status("Statement executed successfully."), nil
 	}
-	p.fail()
-	return nil, nil
+	return nil, p.unexpected()
 }
 
 // commentOn follows https://docs.snowflake.com/en/sql-reference/sql/comment

@@ -76,8 +76,8 @@ func TestAShareTakesSecureViewsOfOneDatabase(t *testing.T) {
 func TestAnAccountThatCannotBeAddedIsRefused(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.shared(t)
-	w.addCustomer("ACME", "EUROPE", "AWS_EU_CENTRAL_1", Enterprise)
-	w.addCustomer("ACME", "AZURE", "AZURE_EASTUS2", Enterprise)
+	w.addCustomer("ACME", "EUROPE", "AWS_EU_CENTRAL_1")
+	w.addCustomer("ACME", "AZURE", "AZURE_EASTUS2")
 	db := w.loader(t)
 	const sentence = "Following accounts cannot be added to this share: "
 	for _, account := range []string{"ACME.EUROPE", "ACME.AZURE", "ACME.UNKNOWN", "XYZ12345"} {
@@ -131,7 +131,7 @@ func TestAReplacedViewLeavesTheShareUnlessItCopiesGrants(t *testing.T) {
 func TestAListingReachesAnAccountInAnotherRegion(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.shared(t)
-	europe := w.addCustomer("ACME", "EUROPE", "AWS_EU_CENTRAL_1", Enterprise)
+	europe := w.addCustomer("ACME", "EUROPE", "AWS_EU_CENTRAL_1")
 	db, consumer := w.loader(t), open(t, w.config(europe, "ANALYST"))
 	listing := func(account, fulfillment, tail string) string {
 		return "CREATE EXTERNAL LISTING L SHARE S AS $$\ntitle: \"T\"\ndescription: \"D\"\nlisting_terms: {type: \"OFFLINE\"}\n" +

@@ -63,14 +63,9 @@ func TestValuesComeBackAsTheDriverKnowsThem(t *testing.T) {
 	wants(t, a, `SELECT PARSE_JSON('{"b":12345678901234567890,"a":[1]}')`, "{\n  \"a\": [\n    1\n  ],\n  \"b\": 12345678901234567890\n}")
 	wants(t, a, `SELECT TRY_PARSE_JSON('{'), SHA2('a'), IFF(1 > 2, 'x', 'y'), NVL(NULL, 3)`, "<nil>|ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb|y|3")
 	for name, text := range map[string]string{"COUNT(*)": "SELECT count(*) FROM T", "X": "SELECT A x FROM T", "y": `SELECT A AS "y" FROM T`, "A + 1": "SELECT A + 1 FROM T", "A": "SELECT t.a FROM T t"} {
-		rows, err := a.QueryContext(context.Background(), text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if names, _ := rows.Columns(); names[0] != name {
+		if names := columnsOf(t, a, text); names[0] != name {
 			t.Errorf("%s has the column %s, want %s", text, names[0], name)
 		}
-		rows.Close()
 	}
 }
 
@@ -135,4 +130,18 @@ func TestResultScanReadsTheLastResult(t *testing.T) {
 	_, a, _ := pair(t, Options{})
 	run(t, a, "SHOW TABLES")
 	wants(t, a, `SELECT "name", "rows" FROM TABLE(RESULT_SCAN(LAST_QUERY_ID())) WHERE "kind" = 'TABLE'`, "T|1")
+}
+
+func columnsOf(t *testing.T, db queryer, text string) []string {
+	t.Helper()
+	rows, err := db.QueryContext(context.Background(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil || rows.Err() != nil {
+		t.Fatal(err, rows.Err())
+	}
+	return names
 }

@@ -50,7 +50,7 @@ var weak = map[string]string{
 
 func words(text string) map[string]bool {
 	set := map[string]bool{}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		set[word] = true
 	}
 	return set
@@ -293,7 +293,7 @@ func (t *translator) reads(r *relation) {
 // https://docs.snowflake.com/en/sql-reference/constructs/values
 func (t *translator) values() string {
 	var rows []string
-	width := 0
+	var width int
 	for {
 		t.expect("(")
 		row := t.list(")")
