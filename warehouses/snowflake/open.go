@@ -148,8 +148,8 @@ func (c Config) driverConfig() gosnowflake.Config {
 	utc, timeout, no := "UTC", fmt.Sprint(int(c.StatementTimeout.Seconds())), "false"
 	return gosnowflake.Config{
 		Account: c.Account, User: c.User, Role: c.Role, Warehouse: c.Warehouse, Application: "Waybill",
-		LoginTimeout:              time.Minute, //nolint:staticcheck // deprecated without a successor; the default is five minutes
-		RequestTimeout:            c.StatementTimeout + time.Minute,
+		LoginTimeout:              time.Minute,                      //nolint:staticcheck // deprecated without a successor; the default is five minutes
+		RequestTimeout:            c.StatementTimeout + time.Minute, //nolint:staticcheck // likewise; the default is none
 		ValidateDefaultParameters: gosnowflake.ConfigBoolTrue,
 		Params:                    map[string]*string{"TIMEZONE": &utc, "STATEMENT_TIMEOUT_IN_SECONDS": &timeout, "CLIENT_TELEMETRY_ENABLED": &no},
 	}

@@ -18,7 +18,7 @@ func (d *Destination) Share(ctx context.Context, r Run) error {
 	}
 	wanted := append(d.metadata(), r.table())
 	shown := d.views(grants)
-	if !slices.Contains(shown, r.table()) {
+	if !slices.Contains(shown, r.table()) || !slices.Contains(shown, waybill.LatestTable(r.WorkflowID)) {
 		out, err := d.send(ctx, "views_of_workflow", r.args(d.Brand))
 		if err != nil {
 			return err

@@ -198,8 +198,9 @@ func TestALatestThatALateAttemptMovedIsMovedBack(t *testing.T) {
 	w.deliver(simple("wf_shop", "job1", 1, 2, "2025-01-16T06:00:00Z"))
 	w.deliver(simple("wf_shop", "job2", 2, 3, "2025-01-17T06:00:00Z", extra))
 	late := w.dest.pointLatest(Lane{WorkflowID: "wf_shop", Fence: w.fence}, 1, false, []string{"ID", "N", "KADOA_JOB_ID", "KADOA_RUN_FINISHED_AT"})
-	view := late[strings.Index(late, "CREATE OR REPLACE"):]
-	if _, err := w.dest.sendText(t.Context(), "latest_point", view[:strings.Index(view, ";\n  GRANT")]); err != nil {
+	_, view, _ := strings.Cut(late, "COMMIT;")
+	view, _, _ = strings.Cut(view, ";\n  GRANT")
+	if _, err := w.dest.sendText(t.Context(), "latest_point", view); err != nil {
 		t.Fatal(err)
 	}
 	w.wants(customer, `SELECT COUNT(*) FROM KADOA.SHARED.WF_SHOP__LATEST`, "2")

@@ -189,10 +189,12 @@ func TestAShareThatWasChangedByHandIsMendedOrRefused(t *testing.T) {
 		}
 	}
 	byHand(`REVOKE SELECT ON VIEW "KADOA_ACME"."SHARED"."WF_SHOP__V1" FROM SHARE "KADOA_ACME"`)
+	byHand(`REVOKE SELECT ON VIEW "KADOA_ACME"."SHARED"."WF_SHOP__LATEST" FROM SHARE "KADOA_ACME"`)
 	byHand(`REVOKE SELECT ON VIEW "KADOA_ACME"."SHARED"."WORKFLOW_RUNS" FROM SHARE "KADOA_ACME"`)
 	customer := w.analyst()
 	w.deliver(simple("wf_shop", "job2", 1, 2, "2025-01-17T06:00:00Z"))
 	w.wants(customer, `SELECT COUNT(*) FROM KADOA.SHARED.WF_SHOP__V1`, "4")
+	w.wants(customer, `SELECT COUNT(*) FROM KADOA.SHARED.WF_SHOP__LATEST`, "4")
 	w.wants(customer, `SELECT COUNT(*) FROM KADOA.SHARED.WORKFLOW_RUNS`, "2")
 
 	w.addCustomer("ACMEORG", "OTHER", "AWS_US_EAST_1")

@@ -108,8 +108,9 @@ func shareName(name string) string { return name[strings.LastIndex(name, ".")+1:
 
 // listing reads back whom the listing is for, and whether there is one.
 //
-// Not confirmed on a real account: the form of target_accounts. Both a JSON
-// array and a plain list are understood.
+// Not confirmed on a real account: the form of target_accounts (a JSON array
+// and a plain list are both understood), and that a share behind a listing
+// itself lists no accounts.
 func (d *Destination) listing(ctx context.Context) (targets []string, exists bool, err error) {
 	out, err := d.send(ctx, "listing_describe", nil)
 	if f, ok := errors.AsType[*waybill.Failure](err); ok && f.Code == "snowflake.not_found" {
