@@ -57,11 +57,11 @@ func (w *world) addCustomer(org, name, region string) *Account {
 
 func (w *world) config(a *Account, user string) sf.Config {
 	utc := "UTC"
-	return sf.Config{ //nolint:staticcheck // as the adapter sets them, until the driver has others
+	return sf.Config{
 		Account: a.Org + "-" + a.Name, User: user, Authenticator: sf.AuthTypeJwt, PrivateKey: key(),
-		Protocol: "http", Host: w.Host, Port: w.Port, DisableOCSPChecks: true, DisableTelemetry: true, ValidateDefaultParameters: sf.ConfigBoolFalse,
+		Protocol: "http", Host: w.Host, Port: w.Port, DisableOCSPChecks: true, DisableTelemetry: true, ValidateDefaultParameters: sf.ConfigBoolFalse, //nolint:staticcheck // as the adapter sets it
 		Warehouse: map[bool]string{true: "LOAD_WH", false: "WH"}[user == "LOADER"],
-		Params:    map[string]*string{"TIMEZONE": &utc}, LoginTimeout: 10 * time.Second, RequestTimeout: 20 * time.Second, MaxRetryCount: 3,
+		Params:    map[string]*string{"TIMEZONE": &utc}, LoginTimeout: 10 * time.Second, RequestTimeout: 20 * time.Second, MaxRetryCount: 3, //nolint:staticcheck // as the adapter sets them
 	}
 }
 

@@ -32,23 +32,23 @@ func (l *listing) fullName() string { return dotted(l.name) }
 // manifest is the listing's text.
 //
 // https://docs.snowflake.com/en/progaccess/listing-manifest-reference
-type manifest struct { //nolint:tagliatelle // the vendor's names
+type manifest struct {
 	Title        string `json:"title"        yaml:"title"`
 	Subtitle     string `json:"-"            yaml:"subtitle"`
 	Description  string `json:"description"  yaml:"description"`
 	ListingTerms struct {
 		Type string `json:"type" yaml:"type"`
 		Link string `json:"-"    yaml:"link"`
-	} `json:"listing_terms" yaml:"listing_terms"`
+	} `json:"listing_terms" yaml:"listing_terms"` //nolint:tagliatelle // the vendor's name
 	Targets struct {
 		Accounts []string `json:"accounts" yaml:"accounts"`
 	} `json:"targets" yaml:"targets"`
-	AutoFulfillment *fulfillment `json:"auto_fulfillment,omitempty" yaml:"auto_fulfillment"`
+	AutoFulfillment *fulfillment `json:"auto_fulfillment,omitempty" yaml:"auto_fulfillment"` //nolint:tagliatelle // the vendor's name
 }
 
-type fulfillment struct { //nolint:tagliatelle // the vendor's names
-	RefreshType     string `json:"refresh_type"     yaml:"refresh_type"`
-	RefreshSchedule string `json:"refresh_schedule" yaml:"refresh_schedule"`
+type fulfillment struct {
+	RefreshType     string `json:"refresh_type"     yaml:"refresh_type"`     //nolint:tagliatelle // the vendor's name
+	RefreshSchedule string `json:"refresh_schedule" yaml:"refresh_schedule"` //nolint:tagliatelle // the vendor's name
 }
 
 var minutes = regexp.MustCompile(`^\d+ MINUTE$`)

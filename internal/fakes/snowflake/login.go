@@ -24,12 +24,12 @@ type loginRequest struct {
 	Data credentials `json:"data"`
 }
 
-type credentials struct { //nolint:tagliatelle // the driver's names
-	AccountName       string         `json:"ACCOUNT_NAME"`
-	LoginName         string         `json:"LOGIN_NAME"`
-	Authenticator     string         `json:"AUTHENTICATOR"`
-	Token             string         `json:"TOKEN"`
-	SessionParameters map[string]any `json:"SESSION_PARAMETERS"`
+type credentials struct {
+	AccountName       string         `json:"ACCOUNT_NAME"`       //nolint:tagliatelle // the driver's name
+	LoginName         string         `json:"LOGIN_NAME"`         //nolint:tagliatelle // the driver's name
+	Authenticator     string         `json:"AUTHENTICATOR"`      //nolint:tagliatelle // the driver's name
+	Token             string         `json:"TOKEN"`              //nolint:tagliatelle // the driver's name
+	SessionParameters map[string]any `json:"SESSION_PARAMETERS"` //nolint:tagliatelle // the driver's name
 }
 
 func (srv *Server) login(w http.ResponseWriter, r *http.Request) {
