@@ -30,6 +30,7 @@ func rows() []row {
 	asynq, asynqmon, redis := "github.com/hibiken/asynq", "github.com/hibiken/asynqmon", "github.com/redis/go-redis/v9"
 	aws, smithy, arrow := "github.com/aws/aws-sdk-go-v2/service/s3", "github.com/aws/smithy-go", "github.com/apache/arrow-go/v18/arrow"
 	prom, cobra, miniredis := "github.com/prometheus/client_golang/prometheus", "github.com/spf13/cobra", "github.com/alicebob/miniredis/v2"
+	gosnowflake, duckdb := "github.com/snowflakedb/gosnowflake", "github.com/duckdb/duckdb-go/v2"
 	return []row{
 		{".", "errors", yes}, {".", "/formats", no}, {".", redis, no}, {"._test", "/formats", yes},
 
@@ -41,6 +42,9 @@ func rows() []row {
 		{"storage", "/formats", no}, {"storage", "/internal/netguard", no}, {"storage", arrow, no}, {"storage", prom, no},
 
 		{"warehouses/delta", "/storage", yes}, {"warehouses/delta", "/formats", yes}, {"warehouses/delta", arrow, yes}, {"warehouses/delta", "/internal/ledger", no},
+		{"warehouses/snowflake", "/storage", yes}, {"warehouses/snowflake", gosnowflake, yes}, {"warehouses/snowflake", "/internal/ledger", no}, {"handlers", gosnowflake, no},
+		{"internal/fakes", gosnowflake, no}, {"internal/fakes_test", gosnowflake, yes},
+		{"internal/fakes", duckdb, yes}, {"internal/ledger", duckdb, no}, {"handlers", "/internal/fakes", no}, {"cmd/sandbox", "/internal/fakes", yes}, {"cmd/waybill", "/internal/fakes", no},
 		{"warehouses/databricks", "/warehouses/delta", yes}, {"warehouses/databricks", "/storage", no},
 		{"warehouses/sharing", "/warehouses/delta", yes}, {"warehouses/sharing", "/storage", yes}, {"warehouses/sharing", "/formats", no},
 

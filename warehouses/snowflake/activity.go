@@ -1,0 +1,77 @@
+package snowflake
+
+import (
+	"context"
+	"time"
+)
+
+// Activity is one event of the activity log, as the customer sees it.
+type Activity struct {
+	EventID      string // unique within the connector
+	OccurredAt   time.Time
+	Title        string
+	Source       string
+	UserID       string
+	UserEmail    string
+	ResourceType string
+	WorkflowID   string
+	ResourceID   string
+	ResourceName string
+	Details      string // JSON text, or empty
+}
+
+// values are in the order of the table's columns. What is empty is NULL.
+func (a Activity) values() []any {
+	values := []any{a.EventID, a.OccurredAt.UTC().Format("2006-01-02 15:04:05.000000")}
+	for _, text := range []string{a.Title, a.Source, a.UserID, a.UserEmail, a.ResourceType, a.WorkflowID, a.ResourceID, a.ResourceName, a.Details} {
+		if text == "" {
+			values = append(values, nil)
+		} else {
+			values = append(values, text)
+		}
+	}
+	return values
+}
+
+// activityBatch keeps a statement below the vendor's limit of 16,384
+// expressions, and small.
+const activityBatch = 500
+
+// MergeActivity adds events to ACTIVITY_LOG. An event that is there already,
+// by its EventID, is left as it is: writing twice is writing once.
+func (d *Destination) MergeActivity(ctx context.Context, events []Activity) error {
+	seen := make(map[string]bool, len(events))
+	var batch []Activity
+	for i, e := range events {
+		if !seen[e.EventID] { // MERGE would insert both of two equal ones
+			seen[e.EventID] = true
+			batch = append(batch, e)
+		}
+		if len(batch) == activityBatch || i == len(events)-1 && len(batch) > 0 {
+			if err := d.mergeActivity(ctx, batch); err != nil {
+				return err
+			}
+			batch = nil
+		}
+	}
+	return nil
+}
+
+func (d *Destination) mergeActivity(ctx context.Context, batch []Activity) error {
+	var binds []any
+	for _, e := range batch {
+		binds = append(binds, e.values()...)
+	}
+	_, err := d.sendText(ctx, "activity_merge", d.statement("activity_merge", args{"Rows": batch}), binds...)
+	return err
+}
+
+// ActivityIDs reads the ids of the events since a time.
+func (d *Destination) ActivityIDs(ctx context.Context, since time.Time) ([]string, error) {
+	out, err := d.send(ctx, "activity_ids", args{"Since": since})
+	var ids []string
+	for i := range out.values {
+		ids = append(ids, out.values[i][0].String)
+	}
+	return ids, err
+}

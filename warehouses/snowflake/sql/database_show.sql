@@ -1,0 +1,1 @@
+SHOW DATABASES STARTS WITH {{lit .Database}}

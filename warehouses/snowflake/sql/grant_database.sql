@@ -1,0 +1,1 @@
+GRANT USAGE ON DATABASE {{ident .Database}} TO SHARE {{ident .Share}}

@@ -1,0 +1,1 @@
+GRANT USAGE ON SCHEMA {{ident .Database}}.{{ident .Schema}} TO SHARE {{ident .Share}}

@@ -1,0 +1,1 @@
+GRANT SELECT ON VIEW {{.Shared .View}} TO SHARE {{ident .Share}}

@@ -1,0 +1,1 @@
+SHOW VIEWS IN SCHEMA {{ident .Database}}.{{ident .Schema}} STARTS WITH {{lit .View}}

@@ -1,0 +1,1 @@
+DROP LISTING IF EXISTS {{ident .Share}}

@@ -1,0 +1,1 @@
+ALTER LISTING {{ident .Share}} UNPUBLISH

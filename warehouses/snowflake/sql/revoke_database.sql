@@ -1,0 +1,1 @@
+REVOKE USAGE ON DATABASE {{ident .Database}} FROM SHARE {{ident .Share}}

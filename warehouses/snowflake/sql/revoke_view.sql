@@ -1,0 +1,1 @@
+REVOKE SELECT ON VIEW {{.Shared .View}} FROM SHARE {{ident .Share}}

@@ -1,0 +1,2 @@
+SELECT "SCHEMA_VERSION", "ROW_COUNT", "STATUS", "LOAD_ID", "FENCE" FROM {{.Data "RUNS_CURRENT"}}
+WHERE "WORKFLOW_ID" = {{lit .Workflow}} AND "JOB_ID" = {{lit .Job}}

@@ -1,0 +1,1 @@
+CREATE SCHEMA IF NOT EXISTS {{ident .Database}}.{{ident .Schema}} COMMENT = {{lit .Mark}}

@@ -1,0 +1,1 @@
+ALTER SHARE {{ident .Share}} ADD ACCOUNTS = {{.Account}}{{if .Unrestricted}} SHARE_RESTRICTIONS = FALSE{{end}}

@@ -1,0 +1,1 @@
+CREATE SHARE IF NOT EXISTS {{ident .Share}} COMMENT = {{lit .Mark}}

@@ -1,0 +1,1 @@
+DROP SHARE IF EXISTS {{ident .Share}}

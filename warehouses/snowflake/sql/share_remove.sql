@@ -1,0 +1,1 @@
+ALTER SHARE {{ident .Share}} REMOVE ACCOUNTS = {{.Account}}

@@ -1,0 +1,1 @@
+SHOW SHARES STARTS WITH {{lit .Share}}

@@ -1,0 +1,3 @@
+SELECT COUNT(*)
+{{- range .Columns}}, COUNT({{ident .Name}}){{end}}
+FROM {{.Staging .Stg}}

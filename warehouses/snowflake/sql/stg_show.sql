@@ -1,0 +1,1 @@
+SHOW TABLES IN SCHEMA {{ident .Database}}.{{ident .Schema}} STARTS WITH 'STG_'

@@ -1,0 +1,1 @@
+SELECT "FINGERPRINT" FROM {{.Data "SCHEMA_VERSIONS"}} WHERE "WORKFLOW_ID" = {{lit .Workflow}} AND "SCHEMA_VERSION" = {{.Version}}

@@ -1,0 +1,5 @@
+SELECT v."WORKFLOW_ID", v."TABLE_NAME"
+FROM {{.Data "SCHEMA_VERSIONS"}} v WHERE v."WORKFLOW_ID" = {{lit .Workflow}}
+UNION ALL
+SELECT l."WORKFLOW_ID", 'LATEST'
+FROM {{.Data "LATEST_CURRENT"}} l WHERE l."WORKFLOW_ID" = {{lit .Workflow}}

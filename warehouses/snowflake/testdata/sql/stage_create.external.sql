@@ -1,0 +1,4 @@
+CREATE STAGE IF NOT EXISTS "KADOA_ACME_SNOWFLAKE"."STAGING"."INGEST"
+  URL = 's3://waybill-ingest/KADOA_ACME_SNOWFLAKE/'
+  STORAGE_INTEGRATION = "WAYBILL_S3"
+  COMMENT = 'waybill: connector acme-snowflake of team a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d'
