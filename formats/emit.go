@@ -89,6 +89,9 @@ func (e *emitter) row(rec []byte) {
 		}
 		e.cell(i, f, t, text)
 	}
+	if e.layout.run != nil {
+		e.runCells(e.layout.run)
+	}
 	if e.wantJSONL {
 		b.jsonl = append(b.jsonl, '}', '\n')
 	}

@@ -108,6 +108,9 @@ type Options struct {
 	// CSVFormulaGuard makes text that a spreadsheet would run as a formula a
 	// text to it as well: see guarded. Guarded values are counted.
 	CSVFormulaGuard bool
+	// Warehouse gives Parquet the columns of a warehouse's table, instead of the
+	// fields' own names. No other format can be made in the same pass.
+	Warehouse *WarehouseColumns
 
 	rowGroupRows int64 // rows of a Parquet row group, for tests
 }
@@ -215,6 +218,9 @@ func Convert(ctx context.Context, r io.Reader, outputs map[Format]Output, opts O
 		}
 		if open == nil {
 			return Result{}, &OutputError{f, errors.New("it has no output")}
+		}
+		if opts.Warehouse != nil && f != Parquet {
+			return Result{}, fmt.Errorf("%s cannot have a warehouse's columns; only parquet can", f)
 		}
 	}
 	return convert(ctx, r, outputs, opts)

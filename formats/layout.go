@@ -17,6 +17,7 @@ type layout struct {
 	columns []columnSpec   // in order
 	keys    [][]byte       // `"name"` of the exported fields, then of the dropped ones
 	index   map[string]int // name → position in keys
+	run     *runCells      // of a warehouse's table
 }
 
 type field struct {

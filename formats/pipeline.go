@@ -48,6 +48,9 @@ const abandonAfter = time.Second
 
 func convert(ctx context.Context, r io.Reader, outputs map[Format]Output, opts Options) (Result, error) {
 	l := newLayout(opts.Schema)
+	if opts.Warehouse != nil {
+		opts.Warehouse.name(l, opts.Schema)
+	}
 	n := pooledBatches(opts.CPUs)
 	p := &pipeline{opts: opts, layout: l, pool: newBatchPool(n, len(l.columns)), tally: newTally(l),
 		work: make(chan *batch, n), order: make(chan *batch, n), files: map[Format]*parts{}}

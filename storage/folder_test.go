@@ -265,3 +265,21 @@ func read(t *testing.T, name string) string {
 	}
 	return string(text)
 }
+
+func TestFolderDeletesWhatAnotherProgramPutThere(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "theirs"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	store, err := storage.OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Delete(t.Context(), "theirs"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Stat(t.Context(), "theirs"); !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("it is answered with %v", err)
+	}
+}

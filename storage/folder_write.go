@@ -167,6 +167,9 @@ func (f *Folder) syncDir(dir string) error {
 
 // locked calls change while no other process or goroutine changes the folder.
 func (f *Folder) locked(change func() error) error {
+	if err := f.root.MkdirAll(reserved, 0o755); err != nil { // the objects may be another program's
+		return err
+	}
 	file, err := f.root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
