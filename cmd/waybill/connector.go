@@ -67,7 +67,7 @@ func (p *program) connectorList() *cobra.Command {
 				if len(c.Workflows) > 0 {
 					workflows = strings.Join(c.Workflows, ",")
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, c.Storage.URL)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, c.Where())
 			}
 			return w.Flush()
 		}),

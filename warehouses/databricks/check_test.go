@@ -3,12 +3,14 @@ package databricks_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/waybillhq/waybill"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
+	"github.com/waybillhq/waybill/warehouses/databricks"
 )
 
 // check returns a line for each thing that was looked at.
@@ -33,7 +35,7 @@ func TestTheCheckFindsAllThatIsThere(t *testing.T) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
 	for _, r := range b.server.Log() {
-		if r.Method != "GET" {
+		if r.Method != http.MethodGet {
 			t.Errorf("the check changes something: %s %s", r.Method, r.Path)
 		}
 	}
@@ -82,8 +84,8 @@ func TestTheUseOfTheMetastoresLimitsIsCounted(t *testing.T) {
 		t.Errorf("%+v, %v", limits, err)
 	}
 	for used, near := range map[int]bool{799: false, 800: true, 1000: true} {
-		if l := limits[0]; l.Near() != false || near != (func() bool { l.Used = used; return l.Near() }()) {
-			t.Errorf("%d of %d: near is not %t", used, l.Max, near)
+		if l := (databricks.Limit{Used: used, Max: 1000}); l.Near() != near {
+			t.Errorf("%d of 1000: near is %t", used, l.Near())
 		}
 	}
 }

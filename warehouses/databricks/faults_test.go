@@ -66,7 +66,7 @@ func TestAThrottledCallIsNotRepeatedBehindTheQueuesBack(t *testing.T) {
 func TestEachMissingPermissionIsNamed(t *testing.T) {
 	location := "location-1"
 	for title, c := range map[string]struct {
-		break_ func(*fake.Server)
+		damage func(*fake.Server)
 		code   string
 		words  []string
 	}{
@@ -87,7 +87,7 @@ func TestEachMissingPermissionIsNamed(t *testing.T) {
 	} {
 		t.Run(title, func(t *testing.T) {
 			b := setup(t)
-			c.break_(b.server)
+			c.damage(b.server)
 			failed(t, publish(t.Context(), b.w, acme, b.write(acme, "WF_MOVIES__V1", moviesV1)), waybill.Blocked, c.code, c.words...)
 		})
 	}

@@ -146,7 +146,7 @@ func TestANewSchemaReachesUnityCatalog(t *testing.T) {
 	b := setup(t)
 	b.publish(acme, b.write(acme, "WF_MOVIES__LATEST", moviesV1))
 	b.publish(acme, b.write(acme, "WF_MOVIES__LATEST", moviesV2))
-	if !strings.Contains(describe(b), "wf_movies__latest at ROOT/tables/acme-databricks/WF_MOVIES__LATEST: TITLE string VOTES bigint") {
+	if !strings.Contains(describe(b), "wf_movies__latest at ROOT/tables/acme-databricks/WF_MOVIES__LATEST: TITLE string, VOTES bigint") {
 		t.Errorf("workspace has\n%s", describe(b))
 	}
 	var statements []string

@@ -75,8 +75,11 @@ func (w *Workspace) resume(ctx context.Context, api *apis, key string) (*sql.Sta
 		return nil, err
 	}
 	got, err := api.statements.GetStatement(ctx, sql.GetStatementRequest{StatementId: id})
-	if missing(err) || err == nil && !running(got) && outcome(got) != nil {
-		return nil, nil //nolint:nilnil // it is forgotten there, or has failed since: once more
+	if missing(err) {
+		got, err = nil, nil // it is forgotten there
+	}
+	if err == nil && got != nil && !running(got) && outcome(got) != nil {
+		got = nil // it has failed since: once more
 	}
 	return got, err
 }

@@ -45,9 +45,9 @@ type silent struct{}
 
 var _ logger.Logger = silent{}
 
-func (silent) Enabled(context.Context, logger.Level) bool     { return false }
-func (silent) Tracef(context.Context, string, ...interface{}) {}
-func (silent) Debugf(context.Context, string, ...interface{}) {}
-func (silent) Infof(context.Context, string, ...interface{})  {}
-func (silent) Warnf(context.Context, string, ...interface{})  {}
-func (silent) Errorf(context.Context, string, ...interface{}) {}
+func (silent) Enabled(context.Context, logger.Level) bool { return false }
+func (silent) Tracef(context.Context, string, ...any)     {}
+func (silent) Debugf(context.Context, string, ...any)     {}
+func (silent) Infof(context.Context, string, ...any)      {}
+func (silent) Warnf(context.Context, string, ...any)      {}
+func (silent) Errorf(context.Context, string, ...any)     {}

@@ -82,7 +82,7 @@ func (s *Server) createSchema(_ *http.Request, body []byte) (any, *failure) {
 		return nil, fail(http.StatusConflict, "SCHEMA_ALREADY_EXISTS", "Schema '"+in.FullName+"' already exists")
 	}
 	if in.StorageRoot != "" {
-		if _, refusal := s.covering(in.StorageRoot, "CREATE_MANAGED_STORAGE"); refusal != nil {
+		if refusal := s.covered(in.StorageRoot, "CREATE_MANAGED_STORAGE"); refusal != nil {
 			return nil, refusal
 		}
 	}
@@ -175,18 +175,19 @@ func (s *Server) getCredential(r *http.Request, _ []byte) (any, *failure) {
 	return map[string]any{"name": Credential, "owner": "platform-team"}, nil
 }
 
-// covering returns the external location that url lies in:
+// covered refuses a URL that no external location covers, or one that we may
+// not use so:
 // https://docs.databricks.com/connect/unity-catalog/external-locations.html
-func (s *Server) covering(url, privilege string) (*location, *failure) {
+func (s *Server) covered(url, privilege string) *failure {
 	for _, l := range s.state.locations {
 		if within(url, l.URL) {
 			if !s.state.credential {
-				return nil, notFound("STORAGE_CREDENTIAL_DOES_NOT_EXIST", "Storage Credential '"+l.Credential+"' does not exist.")
+				return notFound("STORAGE_CREDENTIAL_DOES_NOT_EXIST", "Storage Credential '"+l.Credential+"' does not exist.")
 			}
-			return l, s.need("external_location", l.Name, l.Owner, privilege)
+			return s.need("external_location", l.Name, l.Owner, privilege)
 		}
 	}
-	return nil, invalid("[RequestId=1 ErrorClass=INVALID_PARAMETER_VALUE.NO_PARENT_EXTERNAL_LOCATION_FOR_PATH] " +
+	return invalid("[RequestId=1 ErrorClass=INVALID_PARAMETER_VALUE.NO_PARENT_EXTERNAL_LOCATION_FOR_PATH] " +
 		"No parent external location was found for path '" + url + "'. Please create an external location on one of the parent paths and then retry the query or command again.")
 }
 

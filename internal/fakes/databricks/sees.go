@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Seen is a table that a recipient can read.
@@ -80,11 +81,11 @@ func (s *Server) Content() []string {
 		list = append(list, "schema "+name+" at "+c.StorageRoot+" owner "+c.Owner+": "+c.Comment)
 	}
 	for name, t := range s.state.tables {
-		line := "table " + name + " at " + t.Location + ":"
-		for _, c := range t.Columns {
-			line += " " + c.Name + " " + c.TypeText
+		columns := make([]string, len(t.Columns))
+		for i, c := range t.Columns {
+			columns[i] = c.Name + " " + c.TypeText
 		}
-		list = append(list, line)
+		list = append(list, "table "+name+" at "+t.Location+": "+strings.Join(columns, ", "))
 	}
 	for name, sh := range s.state.shares {
 		list = append(list, "share "+name+" owner "+sh.Owner+": "+sh.Comment)
@@ -93,13 +94,11 @@ func (s *Server) Content() []string {
 		}
 	}
 	for name, r := range s.state.recipients {
-		line := "recipient " + name + " " + r.Type + " " + r.Identifier + ": " + r.Comment
+		var from []string
 		if r.Addresses != nil {
-			for _, a := range r.Addresses.Allowed {
-				line += " " + a
-			}
+			from = r.Addresses.Allowed
 		}
-		list = append(list, line)
+		list = append(list, "recipient "+name+" "+r.Type+" "+r.Identifier+" from "+strings.Join(from, " ")+": "+r.Comment)
 	}
 	for securable, privileges := range s.state.privileges {
 		for _, p := range privileges {

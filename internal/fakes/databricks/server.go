@@ -22,8 +22,8 @@ const (
 	Principal    = "waybill-principal" // application id of the service principal
 	Group        = "waybill-owners"    // that it is a member of
 	ClientID     = "waybill-client"
-	ClientSecret = "waybill-client-secret" //nolint:gosec // the fake's own
-	Token        = "dapi-waybill"          //nolint:gosec // likewise
+	ClientSecret = "waybill-client-secret"
+	Token        = "dapi-waybill" //nolint:gosec // likewise
 	Catalog      = "waybill"
 	WarehouseID  = "abc123"
 	Credential   = "waybill-storage"

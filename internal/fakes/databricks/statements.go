@@ -125,7 +125,7 @@ func (s *Server) create(catalog, schema, name, url string) (string, *failure) {
 	if s.state.tables[full] != nil {
 		return "", nil // IF NOT EXISTS
 	}
-	_, refusal := s.covering(url, "CREATE_EXTERNAL_TABLE")
+	refusal := s.covered(url, "CREATE_EXTERNAL_TABLE")
 	switch {
 	case refusal != nil && refusal.Status == http.StatusForbidden:
 		return "42501", unauthorized(refusal)
