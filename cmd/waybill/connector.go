@@ -85,7 +85,7 @@ func (p *program) connectorList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, fleet.Destination(c), c.Storage.URL,
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, fleet.Destination(c), c.Where(),
 					cmp.Or(pauseText(pause), "-"))
 			}
 			if err := w.Flush(); err != nil {

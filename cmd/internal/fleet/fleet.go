@@ -78,7 +78,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
 		Lease: cfg.Times.Lease, MaxFailures: cfg.Limits.MaxFailures, Log: log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
-	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
+	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), kinds())
 	return f, nil
 }
 
@@ -95,11 +95,16 @@ func (f *Fleet) Close() error {
 	return errors.Join(errs...)
 }
 
+// kinds are those that a handler delivers to: no connector of another one is
+// taken, for its runs would wait for nobody.
+func kinds() []waybill.Kind { return []waybill.Kind{waybill.KindStorage} }
+
 // ConnectorRules are what this version can deliver to.
 func ConnectorRules() connectors.Rules {
 	rules := connectors.Rules{
 		CheckURL:  func(url string) error { _, err := storage.ParseURL(url); return err },
 		CheckPath: func(path string) error { _, err := storage.ParsePath(path); return err },
+		Kinds:     kinds(),
 	}
 	for _, f := range formats.All() {
 		rules.Formats = append(rules.Formats, string(f))
