@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/waybillhq/waybill"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
 	"github.com/waybillhq/waybill/warehouses/databricks"
@@ -192,5 +194,27 @@ func TestAnotherWorkersUpdateOfTheSameShareIsNoFailure(t *testing.T) {
 	b.must(b.w.Share(t.Context(), acme, []string{"WF_SERIES__V1"}))
 	if got := b.sees(acme); got != "acme_databricks.WF_MOVIES__V1 acme_databricks.WF_SERIES__V1" {
 		t.Errorf("customer sees %s", got)
+	}
+}
+
+func TestTwentyWorkflowsOfOneConnectorFinishAtOnce(t *testing.T) {
+	b := setup(t)
+	var tables []databricks.Table
+	for i := range 20 {
+		tables = append(tables, b.write(acme, fmt.Sprintf("WF_%02d__V1", i), moviesV1))
+	}
+	var group errgroup.Group
+	for _, table := range tables {
+		w := b.open() // a worker of its own
+		group.Go(func() error { return publish(t.Context(), w, acme, table) })
+	}
+	b.must(group.Wait())
+	names := make([]string, len(tables))
+	for i, table := range tables {
+		names[i] = table.Name
+	}
+	seen, err := b.w.Verify(t.Context(), acme, names)
+	if err != nil || len(seen) != len(tables) {
+		t.Errorf("%d tables are shared, %v", len(seen), err)
 	}
 }

@@ -23,7 +23,7 @@ const (
 	Group        = "waybill-owners"    // that it is a member of
 	ClientID     = "waybill-client"
 	ClientSecret = "waybill-client-secret"
-	Token        = "dapi-waybill" //nolint:gosec // likewise
+	Token        = "dapi-waybill"
 	Catalog      = "waybill"
 	WarehouseID  = "abc123"
 	Credential   = "waybill-storage"
