@@ -29,7 +29,7 @@ func (w *Workspace) Check(ctx context.Context, report func(what string, err erro
 	report("SQL warehouse "+w.o.WarehouseID, w.checkWarehouse(ctx, api))
 	report("catalog "+w.o.Catalog, w.checkCatalog(ctx, api, who))
 	location, err := w.checkLocation(ctx, api, who)
-	report("external location of "+w.o.Storage, err)
+	report("external location of "+w.place(w.o.Storage), err)
 	if location != nil {
 		_, err := api.credentials.Get(ctx, catalog.GetStorageCredentialRequest{Name: location.CredentialName})
 		report("storage credential "+location.CredentialName, failure(ctx, need{do: "use the storage credential", grant: "READ METADATA or any privilege on it",
@@ -58,11 +58,12 @@ func (w *Workspace) checkLocation(ctx context.Context, api *apis, who string) (*
 	if err != nil {
 		return nil, failure(ctx, need{do: "list external locations", grant: "CREATE EXTERNAL TABLE on the external location of databricks.storage"}, err)
 	}
+	storage := w.place(w.o.Storage)
 	i := slices.IndexFunc(all, func(l catalog.ExternalLocationInfo) bool {
-		return strings.HasPrefix(w.o.Storage, strings.TrimRight(l.Url, "/")+"/")
+		return strings.HasPrefix(storage, strings.TrimRight(l.Url, "/")+"/")
 	})
 	if i < 0 {
-		return nil, failure(ctx, need{do: "find an external location"}, &statementError{code: "NO_PARENT_EXTERNAL_LOCATION_FOR_PATH", message: w.o.Storage})
+		return nil, failure(ctx, need{do: "find an external location"}, &statementError{code: "NO_PARENT_EXTERNAL_LOCATION_FOR_PATH", message: storage})
 	}
 	return &all[i], w.holds(ctx, api, securable{"external_location", all[i].Name, all[i].Owner}, who, catalog.PrivilegeCreateExternalTable, catalog.PrivilegeCreateManagedStorage)
 }

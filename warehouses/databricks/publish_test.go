@@ -218,3 +218,21 @@ func TestTwentyWorkflowsOfOneConnectorFinishAtOnce(t *testing.T) {
 		t.Errorf("%d tables are shared, %v", len(seen), err)
 	}
 }
+
+func TestAContainerOfAzureIsNamedAsDatabricksNamesIt(t *testing.T) {
+	const place = "abfss://delta@wbdelta.dfs.core.windows.net/tables/"
+	b := setup(t, func(o *databricks.Options, f *fake.Options) {
+		o.Storage, o.Account = "azblob://delta/tables", "wbdelta"
+		f.Locations = []string{"abfss://delta@wbdelta.dfs.core.windows.net"}
+		f.Describe = func(string) (fake.Table, error) { return fake.Table{Schema: moviesV1}, nil }
+	})
+	if lines := strings.Join(b.check(), "; "); !strings.Contains(lines, "ok external location of "+place) {
+		t.Errorf("check says %s", lines)
+	}
+	movies := databricks.Table{Name: "WF_MOVIES__V1", Location: "azblob://delta/tables/acme-databricks/WF_MOVIES__V1", Schema: moviesV1}
+	b.publish(acme, movies)
+	b.publish(acme, movies)
+	if got := b.server.Sees("kadoa_acme_databricks"); len(got) != 1 || got[0].Location != place+"acme-databricks/WF_MOVIES__V1" {
+		t.Errorf("customer sees %+v", got)
+	}
+}

@@ -27,6 +27,8 @@ const (
 	Catalog      = "waybill"
 	WarehouseID  = "abc123"
 	Credential   = "waybill-storage"
+
+	FederatedToken = "token-of-an-issuer-that-is-trusted"
 )
 
 // Options are what differs between workspaces. The zero Options are a whole
