@@ -2,7 +2,6 @@ package databricks
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -109,6 +108,6 @@ func (w *Workspace) holds(ctx context.Context, api *apis, s securable, who strin
 	for i, p := range needed {
 		names[i] = strings.ReplaceAll(string(p), "_", " ")
 	}
-	missing := strings.Join(names, " and ") + " on " + title + " " + s.name
-	return blocked("databricks.permission_denied", "Grant Waybill's principal "+missing+".", "%s lacks %s", who, fmt.Sprint(missing))
+	lacking := strings.Join(names, " and ") + " on " + title + " " + s.name
+	return blocked("databricks.permission_denied", "Grant Waybill's principal "+lacking+".", "%s lacks %s", who, lacking)
 }
