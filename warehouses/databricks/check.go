@@ -2,7 +2,6 @@ package databricks
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -29,7 +28,7 @@ func (w *Workspace) Check(ctx context.Context, report func(what string, err erro
 	report("SQL warehouse "+w.o.WarehouseID, w.checkWarehouse(ctx, api))
 	report("catalog "+w.o.Catalog, w.checkCatalog(ctx, api, who))
 	location, err := w.checkLocation(ctx, api, who)
-	report("external location of "+w.o.Storage, err)
+	report("external location of "+w.place(w.o.Storage), err)
 	if location != nil {
 		_, err := api.credentials.Get(ctx, catalog.GetStorageCredentialRequest{Name: location.CredentialName})
 		report("storage credential "+location.CredentialName, failure(ctx, need{do: "use the storage credential", grant: "READ METADATA or any privilege on it",
@@ -58,11 +57,12 @@ func (w *Workspace) checkLocation(ctx context.Context, api *apis, who string) (*
 	if err != nil {
 		return nil, failure(ctx, need{do: "list external locations", grant: "CREATE EXTERNAL TABLE on the external location of databricks.storage"}, err)
 	}
+	storage := w.place(w.o.Storage)
 	i := slices.IndexFunc(all, func(l catalog.ExternalLocationInfo) bool {
-		return strings.HasPrefix(w.o.Storage, strings.TrimRight(l.Url, "/")+"/")
+		return strings.HasPrefix(storage, strings.TrimRight(l.Url, "/")+"/")
 	})
 	if i < 0 {
-		return nil, failure(ctx, need{do: "find an external location"}, &statementError{code: "NO_PARENT_EXTERNAL_LOCATION_FOR_PATH", message: w.o.Storage})
+		return nil, failure(ctx, need{do: "find an external location"}, &statementError{code: "NO_PARENT_EXTERNAL_LOCATION_FOR_PATH", message: storage})
 	}
 	return &all[i], w.holds(ctx, api, securable{"external_location", all[i].Name, all[i].Owner}, who, catalog.PrivilegeCreateExternalTable, catalog.PrivilegeCreateManagedStorage)
 }
@@ -108,6 +108,6 @@ func (w *Workspace) holds(ctx context.Context, api *apis, s securable, who strin
 	for i, p := range needed {
 		names[i] = strings.ReplaceAll(string(p), "_", " ")
 	}
-	missing := strings.Join(names, " and ") + " on " + title + " " + s.name
-	return blocked("databricks.permission_denied", "Grant Waybill's principal "+missing+".", "%s lacks %s", who, fmt.Sprint(missing))
+	lacking := strings.Join(names, " and ") + " on " + title + " " + s.name
+	return blocked("databricks.permission_denied", "Grant Waybill's principal "+lacking+".", "%s lacks %s", who, lacking)
 }

@@ -51,7 +51,8 @@ type Options struct {
 
 	Catalog     string // holds the connectors' schemas
 	WarehouseID string // the SQL warehouse that registers tables
-	Storage     string // URL below which connectors have their storage paths, ending in a slash
+	Storage     string // URL below which connectors have their storage paths: s3://, gs:// or azblob://
+	Account     string // the storage account of an azblob:// URL
 	Owner       string // group that is to own the shares; empty: who logs in
 	Brand       string // begins the names of what is made
 

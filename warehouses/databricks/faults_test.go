@@ -173,6 +173,18 @@ func TestARestartAwaitsTheStatementThatRuns(t *testing.T) {
 	b.must(b.w.Register(t.Context(), acme, b.write(acme, "WF_SERIES__V1", moviesV1)))
 }
 
+// forgetful is a memory that is away.
+type forgetful struct{ memory }
+
+func (forgetful) KeepStatement(context.Context, string, string) error { return errors.New("away") }
+
+func TestAStatementThatCannotBeKeptIsNotTheWorkspacesFault(t *testing.T) {
+	b := setup(t, func(o *databricks.Options, f *fake.Options) { o.Statements, f.Slow = forgetful{memory{}}, 1 })
+	_, err := b.w.Provision(t.Context(), acme)
+	b.must(err)
+	failed(t, b.w.Register(t.Context(), acme, b.write(acme, "WF_MOVIES__V1", moviesV1)), waybill.Transient, "databricks.statement_not_kept")
+}
+
 func TestACancelledStepIsTransient(t *testing.T) {
 	b := setup(t, func(_ *databricks.Options, o *fake.Options) { o.Slow = 1 << 20 })
 	_, err := b.w.Provision(t.Context(), acme)

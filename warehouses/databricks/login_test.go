@@ -3,6 +3,8 @@ package databricks_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,6 +28,18 @@ func TestAServicePrincipalLogsInWithItsSecretOfNow(t *testing.T) {
 	failed(t, err, waybill.Blocked, "databricks.bad_credentials", "clientSecret")
 	secret = "rotated"
 	_, err = b.w.Provision(t.Context(), acme)
+	b.must(err)
+}
+
+func TestATokenOfAnotherIssuerInAFileLogsIn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(fake.FederatedToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := setup(t, func(o *databricks.Options, _ *fake.Options) {
+		o.Auth, o.TokenFile, o.Login = databricks.AuthFileOIDC, file, login(databricks.Login{ClientID: fake.ClientID})
+	})
+	_, err := b.w.Provision(t.Context(), acme)
 	b.must(err)
 }
 

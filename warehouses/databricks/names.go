@@ -44,6 +44,20 @@ func (w *Workspace) full(c Connector, table string) string { return w.schema(c) 
 // StoragePath is the URL below which the connector's tables lie; it ends in a slash.
 func (w *Workspace) StoragePath(c Connector) string { return w.o.Storage + c.ID + "/" }
 
+// place is a URL of ours in Databricks' words, which differ for Azure.
+// https://docs.databricks.com/azure/connect/storage/azure-storage.html
+func (w *Workspace) place(url string) string {
+	rest, azure := strings.CutPrefix(url, "azblob://")
+	if !azure {
+		return url
+	}
+	container, path, _ := strings.Cut(rest, "/")
+	return "abfss://" + container + "@" + w.o.Account + ".dfs.core.windows.net/" + path
+}
+
+// samePlace compares storage URLs.
+func samePlace(a, b string) bool { return strings.TrimRight(a, "/") == strings.TrimRight(b, "/") }
+
 // mark is the comment of all that is made for the connector. What does not
 // carry it is somebody else's, and never used.
 func mark(c Connector) string {

@@ -62,11 +62,12 @@ func (w *Workspace) provision(ctx context.Context, c Connector, reinstate bool) 
 // ensureSchema: its storage root records the connector's path, and keeps
 // anybody else's managed tables out of it.
 func (w *Workspace) ensureSchema(ctx context.Context, api *apis, c Connector) error {
+	root := w.place(w.StoragePath(c))
 	name, n := w.schema(c), need{do: "create schema " + w.schema(c), thing: "The catalog " + w.o.Catalog, code: "databricks.no_catalog",
 		grant: "USE CATALOG and CREATE SCHEMA on catalog " + w.o.Catalog + ", and CREATE MANAGED STORAGE on the external location of databricks.storage"}
 	got, err := api.schemas.Get(ctx, catalog.GetSchemaRequest{FullName: name})
 	if missing(err) {
-		got, err = api.schemas.Create(ctx, catalog.CreateSchema{CatalogName: w.o.Catalog, Name: w.name(c), Comment: mark(c), StorageRoot: w.StoragePath(c)})
+		got, err = api.schemas.Create(ctx, catalog.CreateSchema{CatalogName: w.o.Catalog, Name: w.name(c), Comment: mark(c), StorageRoot: root})
 	}
 	if taken(err) { // another worker made it since
 		got, err = api.schemas.Get(ctx, catalog.GetSchemaRequest{FullName: name})
@@ -77,9 +78,9 @@ func (w *Workspace) ensureSchema(ctx context.Context, api *apis, c Connector) er
 	if err := owns(c, "schema", name, got.Comment); err != nil {
 		return err
 	}
-	if !samePlace(got.StorageRoot, w.StoragePath(c)) {
+	if !samePlace(got.StorageRoot, root) {
 		return blocked("databricks.storage_moved", "The schema "+name+" has its storage elsewhere than databricks.storage says; restore that setting, or use another connector id.",
-			"schema %s lies at %s, not at %s", name, got.StorageRoot, w.StoragePath(c))
+			"schema %s lies at %s, not at %s", name, got.StorageRoot, root)
 	}
 	return w.ensureOwnerReads(ctx, api, c)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/waybillhq/waybill"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
 	"github.com/waybillhq/waybill/warehouses/databricks"
@@ -192,5 +194,45 @@ func TestAnotherWorkersUpdateOfTheSameShareIsNoFailure(t *testing.T) {
 	b.must(b.w.Share(t.Context(), acme, []string{"WF_SERIES__V1"}))
 	if got := b.sees(acme); got != "acme_databricks.WF_MOVIES__V1 acme_databricks.WF_SERIES__V1" {
 		t.Errorf("customer sees %s", got)
+	}
+}
+
+func TestTwentyWorkflowsOfOneConnectorFinishAtOnce(t *testing.T) {
+	b := setup(t)
+	var tables []databricks.Table
+	for i := range 20 {
+		tables = append(tables, b.write(acme, fmt.Sprintf("WF_%02d__V1", i), moviesV1))
+	}
+	var group errgroup.Group
+	for _, table := range tables {
+		w := b.open() // a worker of its own
+		group.Go(func() error { return publish(t.Context(), w, acme, table) })
+	}
+	b.must(group.Wait())
+	names := make([]string, len(tables))
+	for i, table := range tables {
+		names[i] = table.Name
+	}
+	seen, err := b.w.Verify(t.Context(), acme, names)
+	if err != nil || len(seen) != len(tables) {
+		t.Errorf("%d tables are shared, %v", len(seen), err)
+	}
+}
+
+func TestAContainerOfAzureIsNamedAsDatabricksNamesIt(t *testing.T) {
+	const place = "abfss://delta@wbdelta.dfs.core.windows.net/tables/"
+	b := setup(t, func(o *databricks.Options, f *fake.Options) {
+		o.Storage, o.Account = "azblob://delta/tables", "wbdelta"
+		f.Locations = []string{"abfss://delta@wbdelta.dfs.core.windows.net"}
+		f.Describe = func(string) (fake.Table, error) { return fake.Table{Schema: moviesV1}, nil }
+	})
+	if lines := strings.Join(b.check(), "; "); !strings.Contains(lines, "ok external location of "+place) {
+		t.Errorf("check says %s", lines)
+	}
+	movies := databricks.Table{Name: "WF_MOVIES__V1", Location: "azblob://delta/tables/acme-databricks/WF_MOVIES__V1", Schema: moviesV1}
+	b.publish(acme, movies)
+	b.publish(acme, movies)
+	if got := b.server.Sees("kadoa_acme_databricks"); len(got) != 1 || got[0].Location != place+"acme-databricks/WF_MOVIES__V1" {
+		t.Errorf("customer sees %+v", got)
 	}
 }

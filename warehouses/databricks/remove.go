@@ -9,8 +9,9 @@ import (
 	"github.com/databricks/databricks-sdk-go/service/sharing"
 )
 
-// Narrow takes back every shared table that keep does not name, and returns
-// their names. The tables stay registered: see [Workspace.Unregister].
+// Narrow takes back every shared table that keep, which is asked for the
+// metadata tables too, does not want, and returns their names, in upper case.
+// The tables stay registered: see [Workspace.Unregister].
 func (w *Workspace) Narrow(ctx context.Context, c Connector, keep func(table string) bool) ([]string, error) {
 	api, err := w.api(ctx)
 	if err != nil {

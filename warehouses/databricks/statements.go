@@ -1,6 +1,7 @@
 package databricks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,8 +50,8 @@ func (w *Workspace) execute(ctx context.Context, api *apis, key, text string, n 
 	if err == nil {
 		err = outcome(got)
 	}
-	if err == nil || errors.As(err, new(*statementError)) {
-		err = errors.Join(err, w.keep(ctx, key, "")) // it has ended
+	if _, failed := errors.AsType[*statementError](err); failed || err == nil { // it has ended
+		err = cmp.Or(err, w.keep(ctx, key, ""))
 	}
 	n.thing, n.code = "The SQL warehouse of databricks.warehouseId", "databricks.no_warehouse"
 	return failure(ctx, n, err)
@@ -72,7 +73,7 @@ func (w *Workspace) resume(ctx context.Context, api *apis, key string) (*sql.Sta
 	}
 	id, err := w.o.Statements.Statement(ctx, key)
 	if err != nil || id == "" {
-		return nil, err
+		return nil, notKept(err)
 	}
 	got, err := api.statements.GetStatement(ctx, sql.GetStatementRequest{StatementId: id})
 	if missing(err) {
@@ -88,7 +89,16 @@ func (w *Workspace) keep(ctx context.Context, key, id string) error {
 	if w.o.Statements == nil {
 		return nil
 	}
-	return w.o.Statements.KeepStatement(ctx, key, id)
+	return notKept(w.o.Statements.KeepStatement(ctx, key, id))
+}
+
+// notKept is a failure of our own memory, not of the workspace.
+func notKept(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &waybill.Failure{Verdict: waybill.Transient, Code: "databricks.statement_not_kept", Err: err,
+		Action: "Waybill cannot keep which statement it runs in the workspace; the step is repeated by itself; if it lasts, look at the worker's log."}
 }
 
 func running(s *sql.StatementResponse) bool {

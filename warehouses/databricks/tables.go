@@ -36,15 +36,15 @@ func (w *Workspace) Register(ctx context.Context, c Connector, t Table) error {
 	if err != nil {
 		return err
 	}
-	name := w.full(c, t.Name)
+	name, location := w.full(c, t.Name), w.place(t.Location)
 	got, err := w.table(ctx, api, name)
 	if err != nil {
 		return err
 	}
 	if got == nil {
-		err = w.execute(ctx, api, "create "+name, createTable(name, t.Location), need{do: "register table " + name,
+		err = w.execute(ctx, api, "create "+name, createTable(name, location), need{do: "register table " + name,
 			grant: "USE CATALOG on catalog " + w.o.Catalog + ", and CREATE EXTERNAL TABLE on the external location of databricks.storage"})
-	} else if err = sits(got, t.Location); err == nil && !sameColumns(got.Columns, columns) {
+	} else if err = sits(got, location); err == nil && !sameColumns(got.Columns, columns) {
 		err = w.execute(ctx, api, "sync "+name, syncTable(name), need{do: "bring the schema of table " + name + " to Unity Catalog", grant: "ownership of the table, and READ FILES on its external location"})
 	} else if err == nil {
 		return nil
@@ -52,7 +52,7 @@ func (w *Workspace) Register(ctx context.Context, c Connector, t Table) error {
 	if err != nil {
 		return err
 	}
-	return w.registered(ctx, api, name, t.Location, columns)
+	return w.registered(ctx, api, name, location, columns)
 }
 
 // registered reads back what was registered.

@@ -3,7 +3,6 @@ package databricks
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/databricks/databricks-sdk-go/service/sharing"
@@ -137,6 +136,3 @@ func tooLate(c Connector, t Token) (time.Time, bool) {
 	end := t.CreatedAt.Add(c.TokenLifetime)
 	return end, t.ID != "" && (t.ExpiresAt.IsZero() || t.ExpiresAt.After(end.Add(time.Hour)))
 }
-
-// samePlace compares storage URLs.
-func samePlace(a, b string) bool { return strings.TrimRight(a, "/") == strings.TrimRight(b, "/") }

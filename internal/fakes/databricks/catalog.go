@@ -114,7 +114,7 @@ func (s *Server) deleteSchema(r *http.Request, _ []byte) (any, *failure) {
 	case !ours(c.Owner):
 		return nil, denied("MANAGE", "Schema", name)
 	case len(s.tablesOf(name)) > 0 && r.URL.Query().Get("force") != "true":
-		return nil, fail(http.StatusBadRequest, "UNITY_CATALOG_INITIALIZATION_NOT_EMPTY", "Schema '"+name+"' is not empty.")
+		return nil, fail(http.StatusBadRequest, "SCHEMA_NOT_EMPTY", "Schema '"+name+"' is not empty.")
 	}
 	for _, t := range s.tablesOf(name) {
 		delete(s.state.tables, t.FullName)

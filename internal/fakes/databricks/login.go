@@ -18,8 +18,10 @@ func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 		"issuer": s.URL + "/oidc", "authorization_endpoint": s.URL + "/oidc/v1/authorize", "token_endpoint": s.URL + "/oidc/v1/token"})
 }
 
-// token issues a token for an hour to who knows the client's secret:
+// token issues a token for an hour to who knows the client's secret, or shows
+// the token of an issuer that is trusted:
 // https://docs.databricks.com/dev-tools/auth/oauth-m2m.html
+// https://docs.databricks.com/dev-tools/auth/oauth-federation.html
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,7 +30,14 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id, secret, _ := r.BasicAuth()
-	if r.FormValue("grant_type") != "client_credentials" || id != ClientID || secret != s.state.secret {
+	known := false
+	switch r.FormValue("grant_type") {
+	case "client_credentials":
+		known = id == ClientID && secret == s.state.secret
+	case "urn:ietf:params:oauth:grant-type:token-exchange":
+		known = r.FormValue("client_id") == ClientID && r.FormValue("subject_token") == FederatedToken
+	}
+	if !known {
 		reply(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "Client authentication failed"})
 		return
 	}

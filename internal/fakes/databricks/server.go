@@ -23,10 +23,12 @@ const (
 	Group        = "waybill-owners"    // that it is a member of
 	ClientID     = "waybill-client"
 	ClientSecret = "waybill-client-secret"
-	Token        = "dapi-waybill" //nolint:gosec // likewise
+	Token        = "dapi-waybill"
 	Catalog      = "waybill"
 	WarehouseID  = "abc123"
 	Credential   = "waybill-storage"
+
+	FederatedToken = "token-of-an-issuer-that-is-trusted"
 )
 
 // Options are what differs between workspaces. The zero Options are a whole
