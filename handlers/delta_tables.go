@@ -25,7 +25,9 @@ func (t tables) version(n int) *delta.Table { return t.open(waybill.VersionTable
 func (t tables) latest() *delta.Table { return t.open(waybill.LatestTable(t.workflow)) }
 
 // key is where a file of V<n> lies.
-func (t tables) key(n int, file string) string { return waybill.VersionTable(t.workflow, n) + "/" + file }
+func (t tables) key(n int, file string) string {
+	return waybill.VersionTable(t.workflow, n) + "/" + file
+}
 
 // about returns one of the tables about workflows. It is made where it is missing.
 func (t tables) about(ctx context.Context, name string) (*delta.Table, waybill.Table, error) {
