@@ -34,11 +34,17 @@ func (p *program) connectorCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			check := &check{connector: c, path: cmp.Or(c.Storage.Path, storage.DefaultPath(f.Config.Brand)),
+			check := &check{connector: c, path: probePath(c, f.Config.Brand),
 				brand: f.Config.Brand, us: us, out: cmd.OutOrStdout(), now: time.Now, resolve: secrets.NewResolver().Resolve}
+			if policyOnly && c.Storage == nil {
+				return fmt.Errorf("connector %s is of kind %s: its tables lie in our own storage, and the customer allows nothing", c.ID, c.Kind)
+			}
 			if policyOnly {
 				check.policies(cmd.Context())
 				return nil
+			}
+			if c.Storage == nil {
+				return check.tables(cmd.Context(), f)
 			}
 			return check.run(cmd.Context(), f.Store)
 		}),
@@ -97,7 +103,7 @@ func (c *check) try(what, step string, do func() error) {
 	c.failed++
 	fmt.Fprintf(c.out, "failed  %s: %s\n", what, action(err))
 	f, ok := errors.AsType[*waybill.Failure](err)
-	if !ok || !slices.Contains(refusals, f.Code) {
+	if !ok || !slices.Contains(refusals, f.Code) || c.connector.Storage == nil {
 		return
 	}
 	c.denied = true
@@ -174,10 +180,10 @@ func readBack(ctx context.Context, store storage.Store, key string, want []byte)
 // sas looks at a shared access signature before it is used: it tells when it
 // ends, which no answer of the store's does.
 func (c *check) sas(ctx context.Context) {
-	ref := c.connector.Storage.Access.SAS
-	if ref.IsZero() {
+	if c.connector.Storage == nil || c.connector.Storage.Access.SAS.IsZero() {
 		return
 	}
+	ref := c.connector.Storage.Access.SAS
 	token, err := c.resolve(ctx, ref)
 	if err != nil {
 		return // opening the store tells it

@@ -60,7 +60,7 @@ func root(force context.Context) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.PersistentFlags().StringVar(&p.configFile, "config", os.Getenv("WAYBILL_CONFIG"), "the fleet's configuration (default: waybill.yaml, if there is one)")
-	cmd.AddCommand(p.worker(), p.scheduler(), p.run(), p.connector(), p.delivery(), p.convert(), p.health())
+	cmd.AddCommand(p.worker(), p.scheduler(), p.share(), p.run(), p.connector(), p.delivery(), p.convert(), p.health())
 	return cmd
 }
 

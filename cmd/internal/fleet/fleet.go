@@ -27,6 +27,7 @@ import (
 	"github.com/waybillhq/waybill/scheduler"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
+	"github.com/waybillhq/waybill/warehouses/databricks"
 	"github.com/waybillhq/waybill/worker"
 )
 
@@ -43,6 +44,9 @@ type Fleet struct {
 	guard   *netguard.Guard
 	metrics *monitoring.Metrics
 	memory  *storage.PartMemory
+
+	bucket    storage.Store // our own
+	workspace *databricks.Workspace
 
 	mu     sync.Mutex
 	stores map[place]storage.Store
@@ -71,14 +75,16 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, poolSize int
 	if f.Redis, err = cfg.Redis.Connect(ctx, f.secrets, poolSize); err != nil {
 		return nil, err
 	}
-	bucket, err := f.open(ctx, ours(cfg.Bucket.URL, cfg.Bucket.S3))
-	if err != nil {
+	if f.bucket, err = f.open(ctx, ours(cfg.Bucket.URL, cfg.Bucket.S3)); err != nil {
 		return nil, errors.Join(fmt.Errorf("our own bucket: %w", err), f.Redis.Close())
 	}
-	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
+	if f.workspace, err = f.newWorkspace(); err != nil {
+		return nil, errors.Join(err, f.Redis.Close())
+	}
+	f.Ledger = ledger.New(f.Redis, f.bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
 		Lease: cfg.Times.Lease, MaxFailures: cfg.Limits.MaxFailures, Log: log})
-	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
-	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), kinds())
+	f.Connectors = connectors.NewRegistry(f.Ledger, f.ConnectorRules())
+	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), f.kinds())
 	return f, nil
 }
 
@@ -95,16 +101,25 @@ func (f *Fleet) Close() error {
 	return errors.Join(errs...)
 }
 
-// kinds are those that a handler delivers to: no connector of another one is
-// taken, for its runs would wait for nobody.
-func kinds() []waybill.Kind { return []waybill.Kind{waybill.KindStorage} }
+// kinds are those that the fleet is configured to deliver to: no connector of
+// another one is taken, for its runs would wait for nobody.
+func (f *Fleet) kinds() []waybill.Kind {
+	kinds := []waybill.Kind{waybill.KindStorage}
+	if f.workspace != nil {
+		kinds = append(kinds, waybill.KindDatabricks)
+	}
+	if f.Config.Sharing.URL != "" {
+		kinds = append(kinds, waybill.KindDeltaSharing)
+	}
+	return kinds
+}
 
-// ConnectorRules are what this version can deliver to.
-func ConnectorRules() connectors.Rules {
+// ConnectorRules are what this fleet can deliver to.
+func (f *Fleet) ConnectorRules() connectors.Rules {
 	rules := connectors.Rules{
 		CheckURL:  func(url string) error { _, err := storage.ParseURL(url); return err },
 		CheckPath: func(path string) error { _, err := storage.ParsePath(path); return err },
-		Kinds:     kinds(),
+		Kinds:     f.kinds(),
 	}
 	for _, f := range formats.All() {
 		rules.Formats = append(rules.Formats, string(f))
@@ -132,6 +147,8 @@ func (f *Fleet) handlers() *handlers.Handlers {
 		Ledger:    f.Ledger,
 		Connector: f.Connectors.Get,
 		Store:     f.Store,
+		Tables:    f.Tables,
+		Workspace: f.workspace,
 		Source: func(ctx context.Context, team string, s waybill.Source, pin string) (handlers.Records, error) {
 			return sources.Open(ctx, team, s, pin)
 		},
