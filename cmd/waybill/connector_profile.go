@@ -52,7 +52,7 @@ func (p *program) connectorProfile() *cobra.Command {
 }
 
 func (o profileFlags) run(cmd *cobra.Command, f *fleet.Fleet, c connectors.Connector) error {
-	if c.DeltaSharing == nil {
+	if c.Kind != waybill.KindDeltaSharing {
 		return fmt.Errorf("connector %s is of kind %s; profiles are for kind %s", c.ID, c.Kind, waybill.KindDeltaSharing)
 	}
 	ctx, book := cmd.Context(), f.Tokens()
@@ -79,7 +79,7 @@ func (o profileFlags) run(cmd *cobra.Command, f *fleet.Fleet, c connectors.Conne
 		return err
 	}
 	f.Log.InfoContext(ctx, "profile handed out", "connector", c.ID, "team", c.Team, "rotated", o.rotate, "expires", token.ExpiresAt)
-	text, err := json.MarshalIndent(sharing.NewProfile(f.Config.Sharing.URL, bearer, token), "", "  ")
+	text, err := json.MarshalIndent(sharing.NewProfile(f.Config.Sharing.URL, bearer, token), "", "  ") //nolint:gosec // a profile is the token
 	if err != nil {
 		return err
 	}

@@ -40,15 +40,18 @@ func (f *Fleet) share(ctx context.Context, id string) (sharing.Share, error) {
 	if err != nil {
 		return sharing.Share{}, err
 	}
-	if c.DeltaSharing == nil {
+	if c.Kind != waybill.KindDeltaSharing {
 		return sharing.Share{}, fmt.Errorf("connector %s is of kind %s: %w", c.ID, c.Kind, waybill.ErrNotFound)
 	}
 	store, err := f.Tables(ctx, c)
 	if err != nil {
 		return sharing.Share{}, err
 	}
-	allowed, err := prefixes(c.DeltaSharing.AllowedIPs)
-	return sharing.Share{Store: store, Workflows: c.Workflows, Activity: c.LogsActivity(), AllowedIPs: allowed}, err
+	s := sharing.Share{Store: store, Workflows: c.Workflows, Activity: c.LogsActivity()}
+	if c.DeltaSharing != nil {
+		s.AllowedIPs, err = prefixes(c.DeltaSharing.AllowedIPs)
+	}
+	return s, err
 }
 
 // Tokens are the tokens of the fleet's connectors of kind deltasharing.
