@@ -18,10 +18,12 @@ import (
 	"github.com/waybillhq/waybill/storage"
 )
 
-// fileRoute is where the server itself serves the files of a folder: to whom,
-// until when, and the signature of all of it. A process signs with a secret of
-// its own: after a restart, clients query again.
-const fileRoute = "/files/{connector}/{token}/{until}/{signature}/{key...}"
+// fileRoute is where the server itself serves the files of a folder: to whom.
+// Until when, and the signature of all of it, follow as a query with the names
+// of a shared access signature of Azure's: readers built on the Delta kernel
+// know by sp that a URL is to be read as it is. A process signs with a secret
+// of its own: after a restart, clients query again.
+const fileRoute = "/files/{connector}/{token}/{key...}"
 
 // errBadURL is one answer for all that is wrong with a URL.
 var errBadURL = &problem{"PERMISSION_DENIED", "The URL is wrong, or has expired; query the table again.", http.StatusForbidden}
@@ -29,8 +31,8 @@ var errBadURL = &problem{"PERMISSION_DENIED", "The URL is wrong, or has expired;
 // ownURL is the URL of an object that we serve.
 func (r *request) ownURL(key string, until time.Time) string {
 	end := strconv.FormatInt(until.Unix(), 10)
-	return fmt.Sprintf("%s/files/%s/%s/%s/%s/%s", r.s.o.URL, url.PathEscape(r.connector), r.token.id(), end,
-		r.s.signature(r.connector, r.token.id(), end, key), (&url.URL{Path: key}).EscapedPath())
+	return fmt.Sprintf("%s/files/%s/%s/%s?se=%s&sig=%s&sp=r", r.s.o.URL, url.PathEscape(r.connector), r.token.id(),
+		(&url.URL{Path: key}).EscapedPath(), end, r.s.signature(r.connector, r.token.id(), end, key))
 }
 
 func (s *Server) signature(parts ...string) string {
@@ -42,8 +44,9 @@ func (s *Server) signature(parts ...string) string {
 // file serves an object to whoever has its URL, as long as the token is valid
 // for which it was made.
 func (r *request) file() error {
-	connector, id, end, key := r.PathValue("connector"), r.PathValue("token"), r.PathValue("until"), r.PathValue("key")
-	if !hmac.Equal([]byte(r.PathValue("signature")), []byte(r.s.signature(connector, id, end, key))) {
+	connector, id, key, q := r.PathValue("connector"), r.PathValue("token"), r.PathValue("key"), r.URL.Query()
+	end := q.Get("se")
+	if !hmac.Equal([]byte(q.Get("sig")), []byte(r.s.signature(connector, id, end, key))) {
 		return errBadURL
 	}
 	seconds, err := strconv.ParseInt(end, 10, 64)
