@@ -12,15 +12,15 @@ RUN go mod download
 COPY . .
 # Google's storage library has a second transport, gRPC, that is not used here.
 RUN CGO_ENABLED=0 go build -tags disable_grpc_modules -trimpath -ldflags="-s -w" -o /rootfs/waybill ./cmd/waybill
-# Folders that an empty image lacks: for temporary files, for our own bucket, and
-# for one of a customer to try the fleet with. A volume that is mounted on
+# Folders that an empty image lacks: for temporary files, for our own bucket, for
+# Delta tables, and for a bucket of a customer to try the fleet with. A volume that is mounted on
 # /var/lib/waybill for the first time takes them over, with their owner.
-RUN mkdir -p /rootfs/tmp /rootfs/var/lib/waybill/own /rootfs/var/lib/waybill/bucket
+RUN mkdir -p /rootfs/tmp /rootfs/var/lib/waybill/own /rootfs/var/lib/waybill/delta /rootfs/var/lib/waybill/bucket
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build --chown=65532:65532 /rootfs/ /
 USER 65532:65532
-# /metrics and /healthz of a worker, pages and API of the scheduler.
-EXPOSE 9100 8080
+# /metrics and /healthz of a worker, pages and API of the scheduler, Delta Sharing.
+EXPOSE 9100 8080 8081
 ENTRYPOINT ["/waybill"]

@@ -32,6 +32,10 @@ test: redis $(SERVERS) ## run every test with the race detector, on real servers
 	go -C tools/compose test -count=1 ./...
 	go test -race ./...
 
+.PHONY: interop-sharing
+interop-sharing: .tools/interop-sharing/installed $(BIN)/versitygw ## read shares with the protocol's own Python client
+	go test -count=1 -tags interop -run Foreign ./warehouses/sharing
+
 .PHONY: bench
 bench: ## run the benchmarks; PKG=./formats one package's
 	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
@@ -117,6 +121,12 @@ $(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json
 $(INTEROP): tools/interop/requirements.txt
 	@echo "installing the readers of tools/interop/requirements.txt"
 	@tools/interop.sh
+
+.tools/interop-sharing/installed: tools/interop/sharing.txt
+	@echo "installing the client of tools/interop/sharing.txt; it needs Python 3.10 or later with venv"
+	@python3 -m venv .tools/interop-sharing
+	@.tools/interop-sharing/bin/pip install --quiet --disable-pip-version-check --requirement tools/interop/sharing.txt
+	@touch $@
 
 $(BIN)/govulncheck: tools/go.mod tools/go.sum
 	$(call build-tool,tools,golang.org/x/vuln/cmd/govulncheck)

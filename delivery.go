@@ -30,7 +30,9 @@ type Kind string
 
 // The kinds of connector.
 const (
-	KindStorage Kind = "storage" // S3, GCS, Azure Blob, a folder
+	KindStorage      Kind = "storage"      // S3, GCS, Azure Blob, a folder
+	KindDatabricks   Kind = "databricks"   // tables shared through the provider's Databricks workspace
+	KindDeltaSharing Kind = "deltasharing" // tables shared by our own Delta Sharing server
 )
 
 // State is where a delivery stands.

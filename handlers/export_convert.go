@@ -47,8 +47,8 @@ func (d *digest) file(name string, f formats.Format, rows int64) waybill.File {
 // records are read and counted: where a format is one file, what fails here
 // leaves no file behind. Where it is several, the ones before the last are
 // objects by then, which no manifest names.
-func (d *destination) convert(ctx context.Context, wanted []formats.Format, to sink) (map[formats.Format][]waybill.File, converted, error) {
-	records, etag, err := d.openSource(ctx)
+func (a *attempt) convert(ctx context.Context, o formats.Options, wanted []formats.Format, to sink) (map[formats.Format][]waybill.File, converted, error) {
+	records, etag, err := a.openSource(ctx)
 	if err != nil {
 		return nil, converted{}, err
 	}
@@ -60,8 +60,8 @@ func (d *destination) convert(ctx context.Context, wanted []formats.Format, to s
 		feeds[f] = &feed{ctx: sinkCtx, format: f, sinks: sinks, to: to}
 		outputs[f] = feeds[f].open
 	}
-	result, err := formats.Convert(ctx, progressReader{ctx, records}, outputs, d.options)
-	err = cmp.Or(inputFailure(err), d.accept(result.Conversion, err))
+	result, err := formats.Convert(ctx, progressReader{ctx, records}, outputs, o)
+	err = cmp.Or(inputFailure(err), a.accept(result.Conversion, err))
 	for _, f := range feeds {
 		f.finish(err)
 	}
@@ -75,7 +75,7 @@ func (d *destination) convert(ctx context.Context, wanted []formats.Format, to s
 	files := map[formats.Format][]waybill.File{}
 	for f, feed := range feeds {
 		for part, sum := range feed.sums {
-			files[f] = append(files[f], sum.file(d.options.FileName(f, part), f, result.Parts[f][part].Rows))
+			files[f] = append(files[f], sum.file(o.FileName(f, part), f, result.Parts[f][part].Rows))
 		}
 	}
 	return files, converted{Conversion: result.Conversion, SourceETag: etag}, nil
@@ -87,15 +87,18 @@ type converted struct {
 	SourceETag string
 }
 
-// convertOptions are what the run, the connector and the fleet ask of the files.
-func (d *destination) convertOptions() formats.Options {
-	c := d.connector.Storage
-	o := formats.Options{
-		Schema: d.Run.Schema, Framing: d.Run.Source.Format, CPUs: d.h.Limits.CPUs,
-		MaxRecordBytes: d.h.Limits.RecordBytes, MaxDepth: d.h.Limits.Depth,
-		MaxFileBytes: int64(c.MaxFileBytes), Compression: map[formats.Format]formats.Compression{}, CSVFormulaGuard: c.CSVFormulaGuard,
-		Envelope: formats.Envelope{WorkflowID: d.Run.WorkflowID, RunID: d.Run.JobID, ExecutedAt: d.Run.FinishedAt},
-	}
+// convertOptions are what the run and the fleet ask of a conversion.
+func (a *attempt) convertOptions() formats.Options {
+	return formats.Options{Schema: a.Run.Schema, Framing: a.Run.Source.Format, CPUs: a.h.Limits.CPUs,
+		MaxRecordBytes: a.h.Limits.RecordBytes, MaxDepth: a.h.Limits.Depth}
+}
+
+// fileOptions are what the connector asks of the files beyond that.
+func (d *destination) fileOptions() formats.Options {
+	c, o := d.connector.Storage, d.convertOptions()
+	o.MaxFileBytes, o.CSVFormulaGuard = int64(c.MaxFileBytes), c.CSVFormulaGuard
+	o.Envelope = formats.Envelope{WorkflowID: d.Run.WorkflowID, RunID: d.Run.JobID, ExecutedAt: d.Run.FinishedAt}
+	o.Compression = map[formats.Format]formats.Compression{}
 	for _, f := range d.formats {
 		o.Compression[f] = formats.Compression(c.Compression.Of(string(f)))
 	}
@@ -104,16 +107,16 @@ func (d *destination) convertOptions() formats.Options {
 
 // openSource opens the records, and holds the delivery to the version of them
 // that its first attempt read.
-func (d *destination) openSource(ctx context.Context) (Records, string, error) {
-	pin, err := d.PinnedSource(ctx)
+func (a *attempt) openSource(ctx context.Context) (Records, string, error) {
+	pin, err := a.PinnedSource(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	records, err := d.h.Source(ctx, d.Run.TeamID, d.Run.Source, pin)
+	records, err := a.h.Source(ctx, a.Run.TeamID, a.Run.Source, pin)
 	if err != nil {
 		return nil, "", err
 	}
-	pinned, err := d.PinSource(ctx, records.ETag())
+	pinned, err := a.PinSource(ctx, records.ETag())
 	if err == nil && pinned != records.ETag() {
 		err = waybill.Failf(waybill.Permanent, "source.changed",
 			"The run's records changed while they were delivered; hand the run in again with replace: true.", "source is %q, pinned was %q", records.ETag(), pinned)
@@ -126,18 +129,18 @@ func (d *destination) openSource(ctx context.Context) (Records, string, error) {
 }
 
 // accept holds what was read against what the run announced.
-func (d *destination) accept(c waybill.Conversion, err error) error {
+func (a *attempt) accept(c waybill.Conversion, err error) error {
 	if err != nil {
 		return err
 	}
-	if c.Quarantined > d.connector.MalformedTolerated {
+	if c.Quarantined > a.connector.MalformedTolerated {
 		return waybill.Failf(waybill.Permanent, "records.malformed",
 			fmt.Sprintf("%d of %d records are malformed and the connector tolerates %d; %s. Mend the records and hand the run in again with replace: true, or raise the connector's malformedTolerated and retry.",
-				c.Quarantined, c.Rows+c.Quarantined, d.connector.MalformedTolerated, firstMalformed(c)), "malformed records")
+				c.Quarantined, c.Rows+c.Quarantined, a.connector.MalformedTolerated, firstMalformed(c)), "malformed records")
 	}
-	if read := c.Rows + c.Quarantined; read != d.Run.RowCount {
+	if read := c.Rows + c.Quarantined; read != a.Run.RowCount {
 		return waybill.Failf(waybill.Permanent, "records.count",
-			fmt.Sprintf("The run announced %d records and its source holds %d; hand the run in again with the right rowCount or source, and replace: true.", d.Run.RowCount, read), "row count differs")
+			fmt.Sprintf("The run announced %d records and its source holds %d; hand the run in again with the right rowCount or source, and replace: true.", a.Run.RowCount, read), "row count differs")
 	}
 	return nil
 }

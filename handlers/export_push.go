@@ -63,7 +63,7 @@ func (h *Handlers) destination(ctx context.Context, a *attempt) (*destination, e
 	for _, name := range c.Formats {
 		d.formats = append(d.formats, formats.Format(name))
 	}
-	d.options = d.convertOptions()
+	d.options = d.fileOptions()
 	return d, nil
 }
 

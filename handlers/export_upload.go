@@ -38,7 +38,7 @@ func (d *destination) push(ctx context.Context) (pushed, error) {
 	}
 	missing := slices.DeleteFunc(slices.Clone(d.formats), kept.whole)
 	if len(missing) > 0 {
-		uploaded, report, err := d.convert(ctx, missing, func(ctx context.Context, f formats.Format, part int, r io.Reader) error {
+		uploaded, report, err := d.convert(ctx, d.options, missing, func(ctx context.Context, f formats.Format, part int, r io.Reader) error {
 			name := d.options.FileName(f, part)
 			if kept.names[name] {
 				return discard(ctx, f, part, r)
@@ -109,7 +109,7 @@ func (d *destination) kept(ctx context.Context, there map[string]storage.Object)
 		return kept, nil
 	}
 	var err error
-	if kept.files, kept.report, err = d.convert(ctx, present, discard); err != nil {
+	if kept.files, kept.report, err = d.convert(ctx, d.options, present, discard); err != nil {
 		return kept, err
 	}
 	for f, files := range kept.files {

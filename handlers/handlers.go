@@ -14,6 +14,7 @@ import (
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
+	"github.com/waybillhq/waybill/warehouses/databricks"
 )
 
 // Records are a run's records, as plain bytes.
@@ -22,17 +23,21 @@ type Records interface {
 	ETag() string // version of the source; empty where it has none
 }
 
-// Handlers holds what handlers need. Every field but Metrics is required.
+// Handlers holds what handlers need. Fields that do not say otherwise are required.
 type Handlers struct {
 	Ledger    *ledger.Ledger
 	Connector func(ctx context.Context, id string) (connectors.Connector, error)
 	// Store opens a storage connector's bucket or folder.
 	Store func(ctx context.Context, c connectors.Connector) (storage.Store, error)
+	// Tables opens the place of a connector's Delta tables, which is its own.
+	Tables func(ctx context.Context, c connectors.Connector) (storage.Store, error)
+	// Workspace is our Databricks workspace; nil where there is none.
+	Workspace *databricks.Workspace
 	// Source opens a run's records. A source that is not the pinned one is refused.
 	Source  func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
 	Brand   string
 	Limits  Limits
-	Metrics *monitoring.Metrics
+	Metrics *monitoring.Metrics // may be nil
 	Log     *slog.Logger
 }
 
@@ -47,5 +52,6 @@ type Limits struct {
 func (h *Handlers) Routes() []tasks.Route {
 	return []tasks.Route{
 		tasks.Handle(tasks.ExportPush, h.ExportPush),
+		tasks.Handle(tasks.DeltaPublish, h.DeltaPublish),
 	}
 }

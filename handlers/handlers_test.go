@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,7 +83,15 @@ func setup(t *testing.T, text string) *rig {
 
 func folder(t *testing.T) *storage.Folder {
 	t.Helper()
-	f, err := storage.OpenFolder(t.TempDir())
+	return folderAt(t, t.TempDir())
+}
+
+func folderAt(t *testing.T, dir string) *storage.Folder {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := storage.OpenFolder(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

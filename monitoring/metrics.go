@@ -43,7 +43,7 @@ var (
 // Catalog lists every metric of this package, for the documentation.
 func Catalog() []Metric {
 	list := []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, bytesOut, rowsOut,
-		castFailures, quarantined, pauses, queueSize, queueTasks, queueLatency, queuePaused, queueErrors}
+		castFailures, quarantined, pauses, queueSize, queueTasks, queueLatency, queuePaused, queueErrors, shareRequests}
 	for i := range list {
 		list[i].Labels = slices.Clone(list[i].Labels) // the caller's to sort
 	}

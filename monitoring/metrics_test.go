@@ -137,6 +137,7 @@ func TestCatalog(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = client.Close() })
 	reg.MustRegister(NewQueueCollector(client, []string{"export"}))
+	NewShareMetrics(reg).Request("/shares", 200, time.Millisecond)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -101,6 +101,7 @@ func (r DeliveryRef) Validate() error {
 // Queues. Each has workers of its own.
 const (
 	QueueExport   = "export"
+	QueueDelta    = "delta"
 	QueueBackfill = ledger.Backfill // historical deliveries, whatever their task
 )
 
@@ -118,9 +119,31 @@ var ExportPush = Type[DeliveryRef]{Declaration{
 	Summary: "convert and upload every format in one pass (stage); read back size, checksum, metadata (verify)",
 }}
 
+// exponential is the retry policy of warehouses: 8 retries, from 10 s to 10 min.
+func exponential() RetryPolicy {
+	var p RetryPolicy
+	for delay := 10 * time.Second; len(p.Delays) < 8; delay = min(2*delay, 10*time.Minute) {
+		p.Delays = append(p.Delays, delay)
+	}
+	return p
+}
+
+// DeltaPublish publishes a run in a connector's Delta tables.
+var DeltaPublish = Type[DeliveryRef]{Declaration{
+	Name:    "delta.publish",
+	Queue:   QueueDelta,
+	Timeout: time.Hour,
+	Retry:   exponential(),
+	Stages:  waybill.Stages(),
+	Starts:  []waybill.Kind{waybill.KindDatabricks, waybill.KindDeltaSharing},
+	Ordered: true,
+	Summary: "Parquet beside the table (stage); the table of this schema version (schema); commit, validated (load); " +
+		"share updated (share); share read back, then LATEST, WORKFLOW_RUNS last (verify)",
+}}
+
 // All lists the declarations.
 func All() []Declaration {
-	return []Declaration{ExportPush.Declaration}
+	return []Declaration{ExportPush.Declaration, DeltaPublish.Declaration}
 }
 
 // Lookup returns the declaration of a task type.

@@ -1,7 +1,8 @@
 // Command sandbox runs the whole system on one machine, in one process: Redis
-// in memory, a folder as the customer's bucket, a scheduler, a worker and the
-// queue view. It delivers the bundled runs, prints what arrived where, and
-// stays until Ctrl-C.
+// in memory, a folder as the customer's bucket, our Delta Sharing server, a test
+// server in place of Databricks, a scheduler, a worker and the queue view. It
+// delivers the bundled runs to a connector of each kind, prints what arrived
+// where, and stays until Ctrl-C.
 //
 //	go run ./cmd/sandbox --once --dir OUT
 package main
@@ -36,6 +37,7 @@ type options struct {
 	dir     string
 	runFile string
 	listen  string
+	share   string
 	verbose bool
 }
 
@@ -44,9 +46,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.once, "once", false, "exit when everything is delivered: 0 if every delivery is complete")
-	flags.StringVar(&o.dir, "dir", "", "keep the output here: DIR/bucket is the customer's, DIR/own is ours (default: a temporary folder)")
+	flags.StringVar(&o.dir, "dir", "", "keep the output here: DIR/bucket is the customer's, DIR/delta holds the shared tables, DIR/profile.share opens them, DIR/own is ours (default: a temporary folder)")
 	flags.StringVar(&o.runFile, "f", "", "deliver this run (run.json) as well")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the queue view; another port is taken if this one is in use")
+	flags.StringVar(&o.share, "share", "127.0.0.1:8081", "address of the Delta Sharing server; another port is taken if this one is in use")
 	flags.BoolVar(&o.verbose, "v", false, "show what the scheduler and the worker log")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -96,13 +99,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	return nil
 }
 
-// freeOr returns addr, or a free port of its host if addr is in use.
-func freeOr(ctx context.Context, addr string) string {
+// free returns addr, or a free port of its host if addr is in use or leaves the port open.
+func free(ctx context.Context, addr string) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		host, _, _ := net.SplitHostPort(addr)
-		return net.JoinHostPort(host, "0")
+		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0")); err != nil {
+			return "", fmt.Errorf("listen: %w", err)
+		}
 	}
-	_ = l.Close() // it is opened again for the server
-	return addr
+	defer l.Close() // it is opened again for the server
+	return l.Addr().String(), nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -14,13 +16,14 @@ import (
 // report prints what arrived where, and returns how many deliveries are not complete.
 func (s *sandbox) report(w io.Writer, deliveries []waybill.Delivery) (incomplete int) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "WORKFLOW\tJOB\tSCHEMA\tSTATE\tROWS\tFAILED CASTS\tBYTES\tFILES")
+	fmt.Fprintln(table, "WORKFLOW\tJOB\tKIND\tSCHEMA\tSTATE\tROWS\tFAILED CASTS\tBYTES\tFILES OR TABLE")
 	var folders, failures []string
+	tables := map[waybill.Kind]map[string]bool{waybill.KindDeltaSharing: {}, waybill.KindDatabricks: {}}
 	for _, d := range deliveries {
 		if d.State != waybill.StateComplete {
 			incomplete++
-			failures = append(failures, fmt.Sprintf("%s %s: %s at %s: %s %s", d.WorkflowID, d.JobID, d.State, d.Stage, d.Code, d.Action))
-			fmt.Fprintf(table, "%s\t%s\tV%d\t%s\t-\t-\t-\t-\n", d.WorkflowID, d.JobID, d.SchemaVersion, d.State)
+			failures = append(failures, fmt.Sprintf("%s %s to %s: %s at %s: %s %s", d.WorkflowID, d.JobID, d.Connector, d.State, d.Stage, d.Code, d.Action))
+			fmt.Fprintf(table, "%s\t%s\t%s\tV%d\t%s\t-\t-\t-\t-\n", d.WorkflowID, d.JobID, d.Kind, d.SchemaVersion, d.State)
 			continue
 		}
 		receipt, err := s.Ledger.Receipt(context.Background(), d)
@@ -33,9 +36,15 @@ func (s *sandbox) report(w io.Writer, deliveries []waybill.Delivery) (incomplete
 		for _, f := range receipt.Files {
 			names = append(names, f.Name)
 		}
-		fmt.Fprintf(table, "%s\t%s\tV%d\t%s\t%d\t%d\t%d\t%s\n", d.WorkflowID, d.JobID, d.SchemaVersion, d.State, d.Rows,
+		location := strings.TrimPrefix(receipt.Location, "file://")
+		if d.Kind == waybill.KindStorage {
+			folders = append(folders, location)
+		} else {
+			names = []string{filepath.Base(location)}
+			tables[d.Kind][filepath.Dir(location)] = true
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\tV%d\t%s\t%d\t%d\t%d\t%s\n", d.WorkflowID, d.JobID, d.Kind, d.SchemaVersion, d.State, d.Rows,
 			receipt.Conversion.CastFailures(), d.Bytes, strings.Join(names, " "))
-		folders = append(folders, strings.TrimPrefix(receipt.Location, "file://"))
 	}
 	_ = table.Flush() // to the user's terminal
 	for _, f := range failures {
@@ -47,7 +56,26 @@ func (s *sandbox) report(w io.Writer, deliveries []waybill.Delivery) (incomplete
 	}
 	if len(folders) > 0 {
 		fmt.Fprintf(w, "\nRead it:\n  duckdb -c \"SELECT * FROM '%s' LIMIT 5\"\n  head -n 3 %s\n", filepath.Join(folders[0], "data.parquet"), filepath.Join(folders[0], "data.csv"))
-		fmt.Fprintf(w, "Receipts (ours): %s\n", filepath.Join(s.dir, "own", "receipts"))
+		s.reportTables(w, tables)
+		fmt.Fprintf(w, "\nReceipts (ours): %s\n", filepath.Join(s.dir, "own", "receipts"))
 	}
 	return incomplete
+}
+
+// reportTables prints where the Delta tables are, and what customers see of them.
+func (s *sandbox) reportTables(w io.Writer, tables map[waybill.Kind]map[string]bool) {
+	fmt.Fprintf(w, "\nDelta tables, shared at %s (to be read with %s while the sandbox runs):\n", s.Config.Sharing.URL, filepath.Join(s.dir, "profile.share"))
+	for _, place := range slices.Sorted(maps.Keys(tables[waybill.KindDeltaSharing])) {
+		fmt.Fprintln(w, "  "+place)
+	}
+	fmt.Fprintf(w, "Read them:\n  python3 -c \"import delta_sharing; print(delta_sharing.load_as_pandas('%s#%s.%s.WORKFLOW_RUNS'))\"    # pip install delta-sharing\n",
+		filepath.Join(s.dir, "profile.share"), tablesID(1), s.Config.Brand)
+	fmt.Fprintln(w, "\nDelta tables, shared by the test server that stands for Databricks; its customers see:")
+	for _, place := range slices.Sorted(maps.Keys(tables[waybill.KindDatabricks])) {
+		var names []string
+		for _, seen := range s.vendor.Sees(s.Config.Brand + "_" + strings.ReplaceAll(filepath.Base(place), "-", "_")) {
+			names = append(names, seen.Name)
+		}
+		fmt.Fprintf(w, "  %s: %s\n", place, strings.Join(names, " "))
+	}
 }

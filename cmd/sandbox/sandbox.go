@@ -16,6 +16,8 @@ import (
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
+	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
+	"github.com/waybillhq/waybill/internal/secrets"
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
 )
@@ -26,12 +28,22 @@ type sandbox struct {
 	dir  string
 	addr string
 	stop func() error
+
+	vendor *fake.Server // in place of Databricks
 }
 
 // start runs a scheduler and a worker on a Redis in memory.
 func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err error) {
-	cfg, err := configure(o)
+	if o.listen, err = free(ctx, o.listen); err != nil {
+		return nil, err
+	}
+	if o.share, err = free(ctx, o.share); err != nil {
+		return nil, err
+	}
+	vendor := fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(o.dir, "databricks"))}})
+	cfg, err := configure(o, vendor.URL)
 	if err != nil {
+		vendor.Close()
 		return nil, err
 	}
 	redis, err := miniredis.Run()
@@ -52,16 +64,24 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	if err := f.RequireSafeRedis(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s := &sandbox{Fleet: f, dir: o.dir}
-	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4})
+	s := &sandbox{Fleet: f, dir: o.dir, vendor: vendor}
+	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueDelta: 4})
 	if err != nil {
 		return nil, err
 	}
-	addr, stopHTTP, err := fleet.Serve(ctx, freeOr(ctx, o.listen), f.SchedulerMux())
+	addr, stopHTTP, err := fleet.Serve(ctx, o.listen, f.SchedulerMux())
 	if err != nil {
 		return nil, err
 	}
 	s.addr = addr.String()
+	tables, err := f.ShareMux()
+	if err != nil {
+		return nil, err
+	}
+	_, stopShare, err := fleet.Serve(ctx, o.share, tables)
+	if err != nil {
+		return nil, err
+	}
 
 	running, end := context.WithCancel(ctx)
 	done := make(chan error, 2)
@@ -70,8 +90,9 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	go tick(running, redis)
 	s.stop = func() error {
 		end()
-		err := errors.Join(<-done, <-done, stopHTTP(), f.Close())
+		err := errors.Join(<-done, <-done, stopHTTP(), stopShare(), f.Close())
 		redis.Close()
+		vendor.Close()
 		return err
 	}
 	return s, nil
@@ -92,13 +113,25 @@ func tick(ctx context.Context, redis *miniredis.Miniredis) {
 	}
 }
 
-func configure(o options) (config.Config, error) {
+func configure(o options, databricks string) (config.Config, error) {
 	cfg := config.Default()
-	own := filepath.Join(o.dir, "own")
-	if err := os.MkdirAll(own, 0o755); err != nil {
-		return cfg, fmt.Errorf("make our own bucket: %w", err)
+	for _, name := range []string{"own", "bucket", "delta", "databricks"} {
+		if err := os.MkdirAll(filepath.Join(o.dir, name), 0o755); err != nil {
+			return cfg, fmt.Errorf("make folder: %w", err)
+		}
 	}
-	cfg.Bucket.URL = fileURL(own)
+	cfg.Bucket.URL = fileURL(filepath.Join(o.dir, "own"))
+	cfg.Sharing.URL, cfg.Sharing.Storage = "http://"+o.share+"/delta-sharing", fileURL(filepath.Join(o.dir, "delta"))
+	login := filepath.Join(o.dir, "own", "databricks-token")
+	if err := os.WriteFile(login, []byte(fake.Token), 0o600); err != nil {
+		return cfg, fmt.Errorf("write the test server's token: %w", err)
+	}
+	token, err := secrets.ParseRef("file:" + login)
+	if err != nil {
+		return cfg, fmt.Errorf("refer to the test server's token: %w", err)
+	}
+	cfg.Databricks = config.Databricks{Host: databricks, Auth: "pat", Token: token, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
+		Tables: config.Tables{Storage: fileURL(filepath.Join(o.dir, "databricks"))}}
 	cfg.Sources.FileRoot = "/" // it is the user's own machine
 	cfg.Log = config.Log{Level: "error", Format: "text"}
 	if o.verbose {
@@ -109,31 +142,30 @@ func configure(o options) (config.Config, error) {
 
 func fileURL(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }
 
-// deliver sets up one connector for each team, hands in the runs, and waits
-// until every delivery has ended.
+// deliver sets up a connector of each kind for each team, hands in the runs,
+// and waits until every delivery has ended.
 func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.Delivery, error) {
-	bucket := filepath.Join(s.dir, "bucket")
-	if err := os.MkdirAll(bucket, 0o755); err != nil {
-		return nil, fmt.Errorf("make bucket: %w", err)
-	}
 	client := s.Producer()
-	ids := map[string]string{} // team → connector
+	teams := map[string][]connectors.Connector{}
 	var deliveries []string
 	for _, run := range runs {
-		if ids[run.TeamID] == "" {
-			ids[run.TeamID] = fmt.Sprintf("sandbox-lake-%d", len(ids)+1)
-			_, err := s.Connectors.Apply(ctx, connectors.Connector{
-				ID: ids[run.TeamID], Team: run.TeamID, Kind: waybill.KindStorage,
-				Storage: &connectors.Storage{URL: fileURL(bucket), Formats: []string{"parquet", "jsonl", "csv"}},
-			})
-			if err != nil {
-				return nil, fmt.Errorf("apply connector: %w", err)
+		if teams[run.TeamID] == nil {
+			teams[run.TeamID] = s.connectors(run.TeamID, len(teams)+1)
+			for _, c := range teams[run.TeamID] {
+				if _, err := s.Connectors.Apply(ctx, c); err != nil {
+					return nil, fmt.Errorf("apply connector: %w", err)
+				}
+			}
+			if err := s.profile(ctx, len(teams)); err != nil {
+				return nil, err
 			}
 		}
 		if _, err := client.Submit(ctx, run); err != nil {
 			return nil, fmt.Errorf("hand in %s: %w", run.RunKey, err)
 		}
-		deliveries = append(deliveries, waybill.DeliveryID(run.RunKey, ids[run.TeamID]))
+		for _, c := range teams[run.TeamID] {
+			deliveries = append(deliveries, waybill.DeliveryID(run.RunKey, c.ID))
+		}
 	}
 	return s.await(ctx, deliveries)
 }

@@ -17,7 +17,7 @@ const customer = "bucket/kadoa/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
 func TestTheBundledRunsArrive(t *testing.T) {
 	dir := t.TempDir()
 	var out, errs bytes.Buffer
-	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0"}, &out, &errs); err != nil {
+	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0"}, &out, &errs); err != nil {
 		t.Fatalf("%v\n%s%s", err, out.String(), errs.String())
 	}
 	if errs.Len() > 0 {
@@ -51,7 +51,21 @@ func TestTheBundledRunsArrive(t *testing.T) {
 			t.Errorf("%s is not named in what it printed", folder)
 		}
 	}
-	wantNowhere(t, filepath.Join(dir, "bucket"), "_sourceIndex")
+	for _, place := range []string{"delta/sandbox-tables-1", "databricks/sandbox-databricks-1"} {
+		for _, table := range []string{"WF_MOVIES__V1", "WF_MOVIES__LATEST", "WF_EARTHQUAKES__V1", "WF_EARTHQUAKES__V2", "WF_EARTHQUAKES__LATEST", "WORKFLOW_RUNS"} {
+			readFile(t, filepath.Join(dir, place, table), "_delta_log/00000000000000000000.json")
+		}
+	}
+	var profile struct{ Endpoint, BearerToken string }
+	if err := json.Unmarshal(readFile(t, dir, "profile.share"), &profile); err != nil || !strings.HasPrefix(profile.BearerToken, "sandbox-tables-1.") {
+		t.Errorf("profile %+v, %v", profile, err)
+	}
+	if !strings.Contains(out.String(), "sandbox_databricks_1.wf_movies__latest") && !strings.Contains(out.String(), "sandbox_databricks_1.WF_MOVIES__LATEST") {
+		t.Errorf("what Databricks' customer sees is not in what it printed:\n%s", out.String())
+	}
+	for _, folder := range []string{"bucket", "delta", "databricks"} {
+		wantNowhere(t, filepath.Join(dir, folder), "_sourceIndex")
+	}
 }
 
 func readFile(t *testing.T, dir, name string) []byte {
@@ -93,7 +107,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 	file := write("mine.run.json", `{"teamId":"mine","workflowId":"wf","jobId":"j","state":"FINISHED","finishedAt":"2025-01-15T10:30:00Z","rowCount":1,
 		"source":{"uri":"mine.jsonl"},"schema":{"fields":[{"name":"a","dataType":"NUMBER"}]}}`)
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "-f", file}, &out, &out); err != nil {
+	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "-f", file}, &out, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if got := readFile(t, filepath.Join(dir, "bucket/kadoa/mine/wf/2025-01-15T10-30-00Z-j"), "data.csv"); !strings.Contains(string(got), "1") {
@@ -102,8 +116,8 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 
 	write("mine.jsonl", `{"a":1}`+"\n"+`{"a":`)
 	out.Reset()
-	err := run(t.Context(), []string{"--once", "--dir", filepath.Join(dir, "second"), "--listen", "127.0.0.1:0", "-f", file}, &out, &bytes.Buffer{})
-	if err == nil || !strings.Contains(err.Error(), "1 of 5 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
+	err := run(t.Context(), []string{"--once", "--dir", filepath.Join(dir, "second"), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "-f", file}, &out, &bytes.Buffer{})
+	if err == nil || !strings.Contains(err.Error(), "3 of 15 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
 		t.Errorf("a run that cannot be delivered: %v\n%s", err, out.String())
 	}
 }

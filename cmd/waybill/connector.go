@@ -16,7 +16,7 @@ import (
 
 func (p *program) connector() *cobra.Command {
 	cmd := &cobra.Command{Use: "connector", Short: "Customers' destinations"}
-	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorSQL(),
+	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorSQL(), p.connectorProfile(),
 		p.connectorPause(), p.connectorResume(), p.connectorDelete())
 	return cmd
 }
@@ -28,7 +28,7 @@ func (p *program) connectorApply() *cobra.Command {
 		Short: "Create or change connectors from YAML files",
 		Args:  cobra.NoArgs,
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, _ []string) error {
-			list, err := fleet.ConnectorRules().ReadFiles(path)
+			list, err := f.ConnectorRules().ReadFiles(path)
 			if err != nil {
 				return err
 			}
@@ -85,7 +85,7 @@ func (p *program) connectorList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, fleet.Destination(c), c.Storage.URL,
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.Team, workflows, fleet.Destination(c), c.Where(),
 					cmp.Or(pauseText(pause), "-"))
 			}
 			if err := w.Flush(); err != nil {

@@ -36,11 +36,14 @@ func (p *program) connectorCheck() *cobra.Command {
 			}
 			check := newCheck(f, c, cmd.OutOrStdout())
 			check.us = us
+			if policyOnly && c.Storage == nil {
+				return fmt.Errorf("connector %s is of kind %s: its tables lie in our own storage, and the customer allows nothing", c.ID, c.Kind)
+			}
 			if policyOnly {
 				check.policies(cmd.Context())
 				return nil
 			}
-			return check.run(cmd.Context(), f.Store)
+			return check.whole(cmd.Context(), f)
 		}),
 	}
 	cmd.Flags().BoolVar(&policyOnly, "policy", false, "only print what the customer must allow, without touching the store")
@@ -70,8 +73,16 @@ type check struct {
 
 // newCheck is a check of a connector as the fleet would use it.
 func newCheck(f *fleet.Fleet, c connectors.Connector, out io.Writer) *check {
-	return &check{connector: c, path: cmp.Or(c.Storage.Path, storage.DefaultPath(f.Config.Brand)),
+	return &check{connector: c, path: probePath(c, f.Config.Brand),
 		brand: f.Config.Brand, out: out, now: time.Now, resolve: secrets.NewResolver().Resolve}
+}
+
+// whole tries what the connector's kind needs.
+func (c *check) whole(ctx context.Context, f *fleet.Fleet) error {
+	if c.connector.Storage == nil {
+		return c.tables(ctx, f)
+	}
+	return c.run(ctx, f.Store)
 }
 
 func (c *check) run(ctx context.Context, open func(context.Context, connectors.Connector) (storage.Store, error)) error {
@@ -109,7 +120,7 @@ func (c *check) try(what, step string, do func() error) {
 		c.actions = append(c.actions, mend)
 	}
 	f, ok := errors.AsType[*waybill.Failure](err)
-	if !ok || !slices.Contains(refusals, f.Code) {
+	if !ok || !slices.Contains(refusals, f.Code) || c.connector.Storage == nil {
 		return
 	}
 	c.denied = true
@@ -186,10 +197,10 @@ func readBack(ctx context.Context, store storage.Store, key string, want []byte)
 // sas looks at a shared access signature before it is used: it tells when it
 // ends, which no answer of the store's does.
 func (c *check) sas(ctx context.Context) {
-	ref := c.connector.Storage.Access.SAS
-	if ref.IsZero() {
+	if c.connector.Storage == nil || c.connector.Storage.Access.SAS.IsZero() {
 		return
 	}
+	ref := c.connector.Storage.Access.SAS
 	token, err := c.resolve(ctx, ref)
 	if err != nil {
 		return // opening the store tells it

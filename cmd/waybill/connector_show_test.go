@@ -5,13 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/formats"
 	"github.com/waybillhq/waybill/internal/connectors"
 )
 
 // What is shown of a connector of any kind is that connector when it is read.
 func TestWhatIsShownCanBeApplied(t *testing.T) {
-	var rules connectors.Rules
+	rules := connectors.Rules{Kinds: []waybill.Kind{waybill.KindStorage}}
 	for _, f := range formats.All() {
 		rules.Formats = append(rules.Formats, string(f))
 	}

@@ -30,7 +30,14 @@ func (p *program) connectorSQL() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			inputs, err := sqlInputs(cmd.Context(), f, args[0], workflow)
+			c, err := f.Connectors.Get(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if c.Storage == nil {
+				return tablesText(cmd.OutOrStdout(), c, f.Config.Brand)
+			}
+			inputs, err := sqlInputs(cmd.Context(), f, c, workflow)
 			if err != nil {
 				return err
 			}
@@ -58,11 +65,7 @@ func parseWarehouse(text string) ([]sqltext.Warehouse, error) {
 }
 
 // sqlInputs collects what the SQL of each of the connector's workflows is made of.
-func sqlInputs(ctx context.Context, f *fleet.Fleet, id, workflow string) ([]sqltext.Input, error) {
-	c, err := f.Connectors.Get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
+func sqlInputs(ctx context.Context, f *fleet.Fleet, c connectors.Connector, workflow string) ([]sqltext.Input, error) {
 	newest, err := newestVersions(ctx, f.Ledger, c)
 	if err != nil {
 		return nil, err

@@ -53,21 +53,23 @@ func (d *doctor) bucket(ctx context.Context, f *fleet.Fleet) storage.Store {
 	}
 	bucket, err := f.OwnBucket(ctx)
 	c := &check{connector: connectors.Connector{Storage: &connectors.Storage{URL: f.Config.Bucket.URL}}, path: ourBucketProbe, brand: f.Config.Brand, out: io.Discard}
-	d.checked(ctx, "our bucket", c, func(context.Context, connectors.Connector) (storage.Store, error) { return bucket, err })
+	d.checked(ctx, "our bucket", c, func(ctx context.Context) error {
+		return c.run(ctx, func(context.Context, connectors.Connector) (storage.Store, error) { return bucket, err })
+	})
 	return bucket
 }
 
 // checked runs a check of a store and tells what came of it.
-func (d *doctor) checked(ctx context.Context, name string, c *check, open func(context.Context, connectors.Connector) (storage.Store, error)) {
+func (d *doctor) checked(ctx context.Context, name string, c *check, run func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := c.run(ctx, open)
+	err := run(ctx)
 	for _, warning := range c.warnings {
 		d.tellf(durability.Warn, name, "%s", warning)
 	}
 	switch {
 	case err == nil:
-		d.tellf(durability.OK, name, "%s: write, read, condition and delete work", c.connector.Storage.URL)
+		d.tellf(durability.OK, name, "%s: all that a delivery needs is there", c.connector.Where())
 	case len(c.missing) > 0:
 		d.tellf(durability.Bad, name, "%s; missing: %s", strings.Join(c.actions, "; "), strings.Join(c.missing, ", "))
 	default:
@@ -94,7 +96,8 @@ func (d *doctor) connectors(ctx context.Context, f *fleet.Fleet) {
 	group.SetLimit(checksAtATime)
 	for i, c := range all {
 		group.Go(func() error {
-			told[i].checked(ctx, "connector "+c.ID, newCheck(f, c, io.Discard), f.Store)
+			check := newCheck(f, c, io.Discard)
+			told[i].checked(ctx, "connector "+c.ID, check, func(ctx context.Context) error { return check.whole(ctx, f) })
 			return nil
 		})
 	}

@@ -45,7 +45,7 @@ func (p *program) worker() *cobra.Command {
 			return serve(cmd.Context(), f, listen, f.Mux(), func(ctx context.Context) error { return w.Run(ctx, p.force) })
 		},
 	}
-	cmd.Flags().StringVar(&queues, "queues", "export=8,backfill=2", "queue=handlers at a time, separated by commas")
+	cmd.Flags().StringVar(&queues, "queues", "export=8,delta=4,backfill=2", "queue=handlers at a time, separated by commas")
 	cmd.Flags().StringVar(&listen, "listen", ":9100", "address of /metrics and /healthz")
 	return cmd
 }
@@ -69,6 +69,37 @@ func (p *program) scheduler() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", ":8080", "address of /queues, /metrics and /healthz; there is no login yet: keep it inside")
+	return cmd
+}
+
+func (p *program) share() *cobra.Command {
+	var listen, metrics string
+	cmd := &cobra.Command{
+		Use:   "share",
+		Short: "Serve the tables of connectors of kind deltasharing to their customers",
+		Long: "Serve the tables of connectors of kind deltasharing to their customers, by the open Delta Sharing protocol, " +
+			"below the path of sharing.url. Put what ends TLS in front of it.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			f, err := p.open(cmd, 40, config.NeedBucket)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, f.Close()) }()
+			mux, err := f.ShareMux()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), f, metrics, f.Mux(), func(ctx context.Context) error {
+				return serve(ctx, f, listen, mux, func(ctx context.Context) error {
+					<-ctx.Done()
+					return nil
+				})
+			})
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", ":8081", "address that customers reach: the protocol, and /healthz")
+	cmd.Flags().StringVar(&metrics, "metrics", ":9100", "address of /metrics and /healthz, for the operator alone")
 	return cmd
 }
 

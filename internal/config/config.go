@@ -17,15 +17,17 @@ import (
 // Config is the fleet's configuration, the content of waybill.yaml. The yaml
 // tag is a setting's key, the help tag its line in the README.
 type Config struct {
-	Brand    string   `yaml:"brand" help:"the provider's name in paths, object metadata and system columns"`
-	Redis    Redis    `yaml:"redis"`
-	Bucket   Bucket   `yaml:"bucket"`
-	Sources  Sources  `yaml:"sources"`
-	Platform Platform `yaml:"platform"`
-	Network  Network  `yaml:"network"`
-	Limits   Limits   `yaml:"limits"`
-	Times    Times    `yaml:"times"`
-	Log      Log      `yaml:"log"`
+	Brand      string     `yaml:"brand" help:"the provider's name in paths, object metadata and system columns"`
+	Redis      Redis      `yaml:"redis"`
+	Bucket     Bucket     `yaml:"bucket"`
+	Sources    Sources    `yaml:"sources"`
+	Platform   Platform   `yaml:"platform"`
+	Databricks Databricks `yaml:"databricks"`
+	Sharing    Sharing    `yaml:"sharing"`
+	Network    Network    `yaml:"network"`
+	Limits     Limits     `yaml:"limits"`
+	Times      Times      `yaml:"times"`
+	Log        Log        `yaml:"log"`
 }
 
 // Redis says where the ledger and the queue are: one server by URL, or a
@@ -133,7 +135,9 @@ type Times struct {
 	Sweep time.Duration `yaml:"sweep" help:"how often each scheduler looks for what a crash left"`
 	Stall time.Duration `yaml:"stall" help:"a step without progress is cancelled after this"`
 
-	Retention time.Duration `yaml:"retention" help:"how long a delivery that is complete or cancelled stays in the ledger; then it is in our bucket, below history/"`
+	Retention       time.Duration `yaml:"retention" help:"how long a delivery that is complete or cancelled stays in the ledger; then it is in our bucket, below history/"`
+	TokenLifetime   Lifetime      `yaml:"tokenLifetime" help:"how long a customer's token for shared tables is valid, where the connector does not say; at most 365d"`
+	RotationOverlap Lifetime      `yaml:"rotationOverlap" help:"how long the former token is valid after a rotation"`
 }
 
 // Log says what the log holds and how it is written.
@@ -147,8 +151,9 @@ func Default() Config {
 	return Config{
 		Brand:  "kadoa",
 		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
-		Times:  Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour},
-		Log:    Log{Level: "info", Format: "json"},
+		Times: Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour,
+			TokenLifetime: Lifetime(90 * day), RotationOverlap: Lifetime(day)},
+		Log: Log{Level: "info", Format: "json"},
 	}
 }
 

@@ -47,10 +47,11 @@ func TestGoodFiles(t *testing.T) {
 		Platform: Platform{URL: "https://api.platform.example", APIKey: ref(t, "env:PLATFORM_KEY")},
 		Network:  Network{Allow: []string{"10.20.0.0/16", "minio.internal:9000"}},
 		Limits:   Limits{MaxInFlight: 8, MaxFailures: 5, LargestRecord: 16 << 20, Nesting: 32, Expansion: 50, ExpansionFloor: 2 << 30},
-		Times:    Times{Lease: 20 * time.Second, Sweep: 1500 * time.Millisecond, Stall: 10 * time.Minute, Retention: 1440 * time.Hour},
-		Log:      Log{Level: "debug", Format: "text"},
+		Times: Times{Lease: 20 * time.Second, Sweep: 1500 * time.Millisecond, Stall: 10 * time.Minute, Retention: 1440 * time.Hour,
+			TokenLifetime: Default().Times.TokenLifetime, RotationOverlap: Default().Times.RotationOverlap},
+		Log: Log{Level: "debug", Format: "text"},
 	}
-	sentinel, cluster, folder, json, plain := Default(), Default(), Default(), Default(), Default()
+	sentinel, cluster, folder, json, plain, warehouses := Default(), Default(), Default(), Default(), Default(), Default()
 	sentinel.Redis = Redis{
 		Username: "waybill", Password: ref(t, "env:REDIS_PASSWORD"), TLS: TLS{Enabled: true, ServerName: "redis.internal"},
 		WaitReplicas: 2, AllowUnsafe: []string{UnsafeNoAOF},
@@ -65,8 +66,13 @@ func TestGoodFiles(t *testing.T) {
 	plain.Sources.Allow = []string{"http://127.0.0.1:8080/v4/", "https://api.example/{teamId}/"}
 	plain.Platform.URL = "http://api.internal/v4"
 	plain.Network.Allow = []string{"http://127.0.0.1:8080", "http://API.internal:80", "10.0.0.0/8"}
+	warehouses.Databricks = Databricks{Host: "https://our.cloud.databricks.com", Auth: "oauth-m2m", ClientID: ref(t, "env:DBX_ID"), ClientSecret: ref(t, "env:DBX_SECRET"),
+		Catalog: "waybill", WarehouseID: "abc", Owner: "waybill-owners", Tables: Tables{Storage: "s3://waybill-delta/", S3: S3{Region: "us-east-1"}}}
+	warehouses.Sharing = Sharing{URL: "https://share.example/delta", Tables: Tables{Storage: "azblob://delta/",
+		Azure: Azure{Account: "wbdelta", ManagedIdentity: "11111111-2222-4333-8444-555555555555"}}}
+	warehouses.Times.TokenLifetime, warehouses.Times.RotationOverlap = Lifetime(30*day), Lifetime(36*time.Hour)
 	want := map[string]Config{
-		"full": full, "empty": Default(), "sentinel": sentinel, "cluster": cluster, "folder": folder, "json": json, "plain-http": plain,
+		"warehouses": warehouses, "full": full, "empty": Default(), "sentinel": sentinel, "cluster": cluster, "folder": folder, "json": json, "plain-http": plain,
 	}
 	files := glob(t, "testdata/*.good.yml")
 	if len(files) != len(want) {
@@ -230,6 +236,8 @@ func TestSettings(t *testing.T) {
 		"limits.largestRecord":  {Env: "WAYBILL_LIMITS_LARGEST_RECORD", Default: "64 MiB"},
 		"times.lease":           {Env: "WAYBILL_TIMES_LEASE", Default: "15s"},
 		"brand":                 {Env: "WAYBILL_BRAND", Default: "kadoa"},
+		"databricks.s3.region":  {Env: "WAYBILL_DATABRICKS_S3_REGION"},
+		"times.tokenLifetime":   {Env: "WAYBILL_TIMES_TOKEN_LIFETIME", Default: "90d"},
 	} {
 		i := slices.IndexFunc(Settings(), func(s Setting) bool { return s.Path == path })
 		if i < 0 || Settings()[i].Env != want.Env || Settings()[i].Default != want.Default {
@@ -245,4 +253,22 @@ func glob(t testing.TB, pattern string) []string {
 		t.Fatalf("no files at %s: %v", pattern, err)
 	}
 	return files
+}
+
+func TestLifetimesAreReadAsTheyAreWritten(t *testing.T) {
+	for text, want := range map[string]Lifetime{"90d": Lifetime(90 * day), "0d": 0, "36h": Lifetime(36 * time.Hour), "24h0m0s": Lifetime(day)} {
+		var got, back Lifetime
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%s is %v, %v", text, got, err)
+		}
+		written, err := got.MarshalText()
+		if err != nil || back.UnmarshalText(written) != nil || back != want {
+			t.Errorf("%s is written %s and read %v, %v", text, written, back, err)
+		}
+	}
+	for _, text := range []string{"", "d", "-1d", "1.5d", "90", "106752d", "90 days"} {
+		if err := new(Lifetime).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is read as a lifetime", text)
+		}
+	}
 }

@@ -26,8 +26,13 @@ func (s Sources) validate(n Network) (p waybill.Problems) {
 	if onAzure && s.Azure.Account == "" {
 		p.Addf("azure.account", "is missing; name the storage account of the azblob:// sources that allow lists")
 	}
-	if !s.Azure.SAS.IsZero() && !s.Azure.AccountKey.IsZero() {
-		p.Addf("azure.sas", "stands beside accountKey; give one of them, or neither for the process's own identity")
+	p.Add("azure", s.Azure.validate())
+	return p
+}
+
+func (a Azure) validate() (p waybill.Problems) {
+	if !a.SAS.IsZero() && !a.AccountKey.IsZero() {
+		p.Addf("sas", "stands beside accountKey; give one of them, or neither for the process's own identity")
 	}
 	return p
 }
@@ -92,15 +97,12 @@ func hostOf(uri string) string {
 }
 
 func (f Platform) validate(n Network) (p waybill.Problems) {
-	u, err := url.Parse(f.URL)
-	switch {
+	switch why := checkServer(f.URL, n); {
 	case f.URL == "" && f.APIKey.IsZero():
 	case f.URL == "":
 		p.Addf("url", "is missing beside apiKey; give the platform's API, e.g. https://api.platform.example")
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Scheme != "https" && u.Scheme != "http"):
-		p.Addf("url", "is not the address of an API; write https://host or https://host/path, without credentials or query")
-	case u.Scheme == "http" && !n.plain(u.Host):
-		p.Addf("url", "is not encrypted; write https://, or allow http://host:port under network.allow")
+	case why != "":
+		p.Addf("url", "%s", why)
 	}
 	return p
 }

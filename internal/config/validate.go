@@ -32,6 +32,8 @@ func (c Config) Validate(needs ...Need) waybill.Problems {
 	p.Add("bucket", c.Bucket.validate(slices.Contains(needs, NeedBucket)))
 	p.Add("sources", c.Sources.validate(c.Network))
 	p.Add("platform", c.Platform.validate(c.Network))
+	p.Add("databricks", c.Databricks.validate(c.Network))
+	p.Add("sharing", c.Sharing.validate(c.Network))
 	p.Add("network", c.Network.validate())
 	p.Add("limits", c.Limits.validate())
 	p.Add("times", c.Times.validate())
@@ -162,10 +164,18 @@ func (t Times) validate() (p waybill.Problems) {
 	inRange(&p, "sweep", t.Sweep, 100*time.Millisecond, 10*time.Minute)
 	inRange(&p, "stall", t.Stall, time.Second, 24*time.Hour)
 	inRange(&p, "retention", t.Retention, time.Second, 10*365*24*time.Hour)
+	inRange(&p, "tokenLifetime", t.TokenLifetime, MinTokenLifetime, MaxTokenLifetime)
+	inRange(&p, "rotationOverlap", t.RotationOverlap, 0, Lifetime(30*day))
 	return p
 }
 
-func inRange[T Bytes | int | time.Duration](p *waybill.Problems, field string, value, low, high T) {
+// The limits of a token's lifetime; the upper one is the platform's promise.
+const (
+	MinTokenLifetime = Lifetime(time.Hour)
+	MaxTokenLifetime = Lifetime(365 * day)
+)
+
+func inRange[T Bytes | int | time.Duration | Lifetime](p *waybill.Problems, field string, value, low, high T) {
 	if value < low || value > high {
 		p.Addf(field, "%v is out of range; use %v to %v", value, low, high)
 	}

@@ -17,14 +17,17 @@ import (
 // Connector is one destination of one team. It holds references to secrets,
 // never secrets.
 type Connector struct {
-	ID                 string       `json:"id" yaml:"id"`
-	Team               string       `json:"team" yaml:"team"`
-	Kind               waybill.Kind `json:"kind" yaml:"kind"`
-	Workflows          []string     `json:"workflows,omitempty" yaml:"workflows"`                   // empty: all of the team
-	MaxInFlight        int          `json:"maxInFlight,omitempty" yaml:"maxInFlight"`               // deliveries under way at once; 0: the fleet's default
-	MalformedTolerated int64        `json:"malformedTolerated,omitempty" yaml:"malformedTolerated"` // malformed records a run may have
-	Storage            *Storage     `json:"storage,omitempty" yaml:"storage"`                       // kind storage
-	CreatedAt          time.Time    `json:"createdAt,omitzero"`                                     // set by the registry
+	ID                 string        `json:"id" yaml:"id"`
+	Team               string        `json:"team" yaml:"team"`
+	Kind               waybill.Kind  `json:"kind" yaml:"kind"`
+	Workflows          []string      `json:"workflows,omitempty" yaml:"workflows"`                   // empty: all of the team
+	MaxInFlight        int           `json:"maxInFlight,omitempty" yaml:"maxInFlight"`               // deliveries under way at once; 0: the fleet's default
+	MalformedTolerated int64         `json:"malformedTolerated,omitempty" yaml:"malformedTolerated"` // malformed records a run may have
+	ActivityLog        *bool         `json:"activityLog,omitempty" yaml:"activityLog"`               // nil: see [Connector.LogsActivity]
+	Storage            *Storage      `json:"storage,omitempty" yaml:"storage"`                       // kind storage
+	Databricks         *Databricks   `json:"databricks,omitempty" yaml:"databricks"`                 // kind databricks
+	DeltaSharing       *DeltaSharing `json:"deltasharing,omitempty" yaml:"deltasharing"`             // kind deltasharing
+	CreatedAt          time.Time     `json:"createdAt,omitzero"`                                     // set by the registry
 
 	// ExternalID is what the trust policy of a customer's role asks of us, so
 	// that nobody else can make us use that role: set by the registry when it

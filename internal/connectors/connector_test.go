@@ -31,6 +31,7 @@ var rules = Rules{
 		return nil
 	},
 	Formats: []string{"parquet", "jsonl", "csv", "json"},
+	Kinds:   []waybill.Kind{waybill.KindStorage, waybill.KindDatabricks, waybill.KindDeltaSharing},
 }
 
 func ref(t *testing.T, text string) secrets.Ref {

@@ -151,6 +151,9 @@ func fixed(old, c Connector) (p waybill.Problems) {
 	if old.Kind != c.Kind {
 		p.Addf("kind", "cannot change from %s to %s; use another id", old.Kind, c.Kind)
 	}
+	if old.Databricks != nil && c.Databricks != nil {
+		p.Add("databricks", c.Databricks.fixed(*old.Databricks))
+	}
 	return p
 }
 

@@ -16,12 +16,10 @@ type Rules struct {
 	CheckURL  func(string) error // of a storage location
 	CheckPath func(string) error // of a path template
 	Formats   []string           // that can be written
+	Kinds     []waybill.Kind     // that are delivered to
 }
 
 var connectorID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
-
-// kinds are the kinds that this version delivers to.
-var kinds = []string{string(waybill.KindStorage)}
 
 const maxInFlight = 1000
 
@@ -34,8 +32,8 @@ func (r Rules) Validate(c Connector) waybill.Problems {
 	if !waybill.ValidID(c.Team) {
 		p.Addf("team", "%s is not a team's id; use 1 to 128 letters, digits, \"_\", \".\" or \"-\"", waybill.Quote(c.Team))
 	}
-	if !slices.Contains(kinds, string(c.Kind)) {
-		p.Addf("kind", "%s is not a kind of connector here; use %s", waybill.Quote(string(c.Kind)), strings.Join(kinds, ", "))
+	if !slices.Contains(r.Kinds, c.Kind) {
+		p.Addf("kind", "%s is not a kind of connector here; use %s", waybill.Quote(string(c.Kind)), joined(r.Kinds))
 	}
 	p.Add("", checkWorkflows(c.Workflows))
 	if c.MaxInFlight < 0 || c.MaxInFlight > maxInFlight {
@@ -44,15 +42,52 @@ func (r Rules) Validate(c Connector) waybill.Problems {
 	if c.MalformedTolerated < 0 {
 		p.Addf("malformedTolerated", "%d is negative; give the number of malformed records a run may have", c.MalformedTolerated)
 	}
+	p.Add("", sections(c))
 	if c.Storage != nil {
 		p.Add("storage", r.storage(*c.Storage))
 		if path := c.Storage.Path; path != "" && len(c.Workflows) != 1 && !strings.Contains(path, "{workflowId}") {
 			p.Addf("storage.path", "has no {workflowId}, and the connector serves several workflows, whose jobs may share an id; add {workflowId}, or list one workflow")
 		}
-	} else if c.Kind == waybill.KindStorage {
-		p.Addf("storage", "is missing; say where to deliver: storage: {url: s3://bucket, region: eu-central-1, formats: [parquet]}")
+	}
+	if c.Databricks != nil {
+		p.Add("databricks", c.Databricks.validate())
+	}
+	if c.DeltaSharing != nil {
+		p.Add("deltasharing", c.DeltaSharing.validate())
+	}
+	if c.ActivityLog != nil && c.Kind == waybill.KindStorage {
+		p.Addf("activityLog", "is a table, and kind storage delivers none; leave it out")
 	}
 	return p
+}
+
+// sections checks that the section of the connector's kind is there, and no other.
+func sections(c Connector) (p waybill.Problems) {
+	for _, s := range []struct {
+		kind    waybill.Kind
+		given   bool
+		example string // of one that must be there
+	}{
+		{waybill.KindStorage, c.Storage != nil, "say where to deliver: storage: {url: s3://bucket, region: eu-central-1, formats: [parquet]}"},
+		{waybill.KindDatabricks, c.Databricks != nil, `say who reads: databricks: {recipient: databricks, sharingIdentifier: "aws:us-east-1:<uuid>"}, or {recipient: token, secureContact: …}`},
+		{waybill.KindDeltaSharing, c.DeltaSharing != nil, ""},
+	} {
+		switch own := c.Kind == s.kind; {
+		case own && !s.given && s.example != "":
+			p.Addf(string(s.kind), "is missing; %s", s.example)
+		case !own && s.given && c.Kind != "":
+			p.Addf(string(s.kind), "belongs to kind: %s; leave it out for kind: %s", s.kind, c.Kind)
+		}
+	}
+	return p
+}
+
+func joined(kinds []waybill.Kind) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
 }
 
 func checkWorkflows(workflows []string) (p waybill.Problems) {

@@ -21,7 +21,7 @@ const (
 
 func TestServices(t *testing.T) {
 	p := load(t, password+"=secret")
-	if got, want := p.ServiceNames(), []string{"redis", "scheduler", "worker"}; !slices.Equal(got, want) {
+	if got, want := p.ServiceNames(), []string{"redis", "scheduler", "share", "worker"}; !slices.Equal(got, want) {
 		t.Fatalf("services are %v, want %v", got, want)
 	}
 	for _, s := range p.Services {
@@ -49,7 +49,8 @@ func TestFleetServices(t *testing.T) {
 	p := load(t, password+"=secret")
 	for name, want := range map[string]struct{ command, health string }{
 		"scheduler": {"scheduler --listen :8080", "CMD /waybill health --url http://127.0.0.1:8080/healthz"},
-		"worker":    {"worker --queues export=8 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
+		"share":     {"share --listen :8081", "CMD /waybill health --url http://127.0.0.1:8081/healthz"},
+		"worker":    {"worker --queues export=8,delta=4 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := p.Services[name]

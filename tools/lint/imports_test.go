@@ -29,6 +29,7 @@ func rows() []row {
 	const no, yes = true, false
 	asynq, asynqmon, redis := "github.com/hibiken/asynq", "github.com/hibiken/asynqmon", "github.com/redis/go-redis/v9"
 	aws, smithy, arrow := "github.com/aws/aws-sdk-go-v2/service/s3", "github.com/aws/smithy-go", "github.com/apache/arrow-go/v18/arrow"
+	databricks := "github.com/databricks/databricks-sdk-go/service/sharing"
 	prom, cobra, miniredis := "github.com/prometheus/client_golang/prometheus", "github.com/spf13/cobra", "github.com/alicebob/miniredis/v2"
 	gosnowflake, duckdb := "github.com/snowflakedb/gosnowflake", "github.com/duckdb/duckdb-go/v2"
 	return []row{
@@ -45,13 +46,13 @@ func rows() []row {
 		{"warehouses/snowflake", "/storage", yes}, {"warehouses/snowflake", gosnowflake, yes}, {"warehouses/snowflake", "/internal/ledger", no}, {"handlers", gosnowflake, no},
 		{"internal/fakes", gosnowflake, no}, {"internal/fakes_test", gosnowflake, yes},
 		{"internal/fakes", duckdb, yes}, {"internal/ledger", duckdb, no}, {"handlers", "/internal/fakes", no}, {"cmd/sandbox", "/internal/fakes", yes}, {"cmd/waybill", "/internal/fakes", no},
-		{"warehouses/databricks", "/warehouses/delta", yes}, {"warehouses/databricks", "/storage", no},
+		{"warehouses/databricks", "/warehouses/delta", yes}, {"warehouses/databricks", "/storage", no}, {"warehouses/databricks", databricks, yes},
 		{"warehouses/sharing", "/warehouses/delta", yes}, {"warehouses/sharing", "/storage", yes}, {"warehouses/sharing", "/formats", no},
 
 		{"internal/ledger", "", yes}, {"internal/ledger", "/storage", yes}, {"internal/ledger", redis, yes}, {"internal/ledger", asynq, no}, {"internal/ledger", "/tasks", no},
 		{"internal/connectors", "/internal/config", yes}, {"internal/connectors", "/internal/secrets", yes}, {"internal/connectors", redis, yes}, {"internal/connectors", "/storage", no},
 		{"internal/source", "/storage", yes}, {"internal/source", "/internal/netguard", yes}, {"internal/source", "/internal/ledger", no}, {"internal/source", redis, no},
-		{"internal/fakes", "/warehouses/delta", yes}, {"internal/fakes", "/handlers", no},
+		{"internal/fakes", "/warehouses/delta", yes}, {"internal/fakes", "/handlers", no}, {"internal/fakes", databricks, no},
 		{"internal/config/durability", "/internal/config", yes}, {"internal/config/durability", redis, yes}, {"internal/config/durability", "/internal/ledger", no},
 		{"internal/config", "", yes}, {"internal/config", redis, yes}, {"internal/config", "/internal/secrets", yes}, {"internal/config", "/storage", no}, {"internal/secrets", aws, yes}, {"internal/notify", aws, no},
 

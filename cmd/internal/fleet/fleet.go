@@ -27,6 +27,7 @@ import (
 	"github.com/waybillhq/waybill/scheduler"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
+	"github.com/waybillhq/waybill/warehouses/databricks"
 	"github.com/waybillhq/waybill/worker"
 )
 
@@ -39,11 +40,13 @@ type Fleet struct {
 	Registry   *monitoring.Registry
 	Log        *slog.Logger
 
-	bucket  storage.Store // our own
 	secrets *secrets.Resolver
 	guard   *netguard.Guard
 	metrics *monitoring.Metrics
 	memory  *storage.PartMemory
+
+	bucket    storage.Store // our own
+	workspace *databricks.Workspace
 
 	mu     sync.Mutex
 	stores map[place]storage.Store
@@ -102,10 +105,13 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 		return err
 	}
 	f.bucket = bucket
+	if f.workspace, err = f.newWorkspace(); err != nil {
+		return err
+	}
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
 		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
-	f.Connectors = connectors.NewRegistry(f.Ledger, ConnectorRules())
-	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), []waybill.Kind{waybill.KindStorage})
+	f.Connectors = connectors.NewRegistry(f.Ledger, f.ConnectorRules())
+	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), f.kinds())
 	return nil
 }
 
@@ -128,11 +134,25 @@ func (f *Fleet) Close() error {
 	return errors.Join(errs...)
 }
 
-// ConnectorRules are what this version can deliver to.
-func ConnectorRules() connectors.Rules {
+// kinds are those that the fleet is configured to deliver to: no connector of
+// another one is taken, for its runs would wait for nobody.
+func (f *Fleet) kinds() []waybill.Kind {
+	kinds := []waybill.Kind{waybill.KindStorage}
+	if f.workspace != nil {
+		kinds = append(kinds, waybill.KindDatabricks)
+	}
+	if f.Config.Sharing.URL != "" {
+		kinds = append(kinds, waybill.KindDeltaSharing)
+	}
+	return kinds
+}
+
+// ConnectorRules are what this fleet can deliver to.
+func (f *Fleet) ConnectorRules() connectors.Rules {
 	rules := connectors.Rules{
 		CheckURL:  func(url string) error { _, err := storage.ParseURL(url); return err },
 		CheckPath: func(path string) error { _, err := storage.ParsePath(path); return err },
+		Kinds:     f.kinds(),
 	}
 	for _, f := range formats.All() {
 		rules.Formats = append(rules.Formats, string(f))
@@ -160,6 +180,8 @@ func (f *Fleet) handlers() *handlers.Handlers {
 		Ledger:    f.Ledger,
 		Connector: f.Connectors.Get,
 		Store:     f.Store,
+		Tables:    f.Tables,
+		Workspace: f.workspace,
 		Source: func(ctx context.Context, team string, s waybill.Source, pin string) (handlers.Records, error) {
 			return sources.Open(ctx, team, s, pin)
 		},

@@ -17,12 +17,16 @@ const QueueViewPath = "/queues"
 
 // Mux serves what every process of the fleet serves: /metrics and /healthz.
 func (f *Fleet) Mux() *http.ServeMux {
-	health := monitoring.NewHealth(2*time.Second, f.Log)
-	health.Add("redis", func(ctx context.Context) error { return f.Redis.Ping(ctx).Err() })
 	mux := http.NewServeMux()
-	mux.Handle("GET /healthz", health)
+	mux.Handle("GET /healthz", f.health())
 	mux.Handle("GET /metrics", monitoring.Handler(f.Registry))
 	return mux
+}
+
+func (f *Fleet) health() http.Handler {
+	health := monitoring.NewHealth(2*time.Second, f.Log)
+	health.Add("redis", func(ctx context.Context) error { return f.Redis.Ping(ctx).Err() })
+	return health
 }
 
 // SchedulerMux adds the figures and the view of the queues.

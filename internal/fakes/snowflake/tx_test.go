@@ -3,6 +3,8 @@ package snowflake
 import (
 	"context"
 	"database/sql"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -163,6 +165,13 @@ func TestACanceledStatementStopsWaiting(t *testing.T) {
 	}()
 	if _, err := b.ExecContext(ctx, "UPDATE T SET A = 9"); err == nil {
 		t.Fatal("the statement was not canceled")
+	}
+	// The driver does not wait for the server to hear of it.
+	canceled := func(st Statement) bool { return strings.Contains(st.Text, "SET A = 9") && st.Number != 0 }
+	for deadline := time.Now().Add(10 * time.Second); !slices.ContainsFunc(w.Statements(), canceled); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the server goes on with the canceled statement")
+		}
 	}
 	run(t, a, "ROLLBACK")
 	wants(t, a, "SELECT A FROM T", "1")

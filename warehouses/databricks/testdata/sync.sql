@@ -1,0 +1,1 @@
+MSCK REPAIR TABLE `waybill`.`kadoa_acme`.`WF_MOVIES__V1` SYNC METADATA
