@@ -14,12 +14,10 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/connectors"
-	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/internal/testservers"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
-	"github.com/waybillhq/waybill/warehouses/databricks"
 	"github.com/waybillhq/waybill/warehouses/delta"
 )
 
@@ -314,143 +312,4 @@ func TestNothingIsCommittedOfARunThatCannotBeRead(t *testing.T) {
 			t.Errorf("%s has %v", name, rows)
 		}
 	}
-}
-
-// effects fails the nth call that writes: before it takes effect, or after.
-type effects struct {
-	storage.Store
-	calls, failAt int
-	after         bool
-}
-
-func (e *effects) around(do func() (storage.Object, error)) (storage.Object, error) {
-	e.calls++
-	now := e.calls == e.failAt
-	cut := waybill.Failf(waybill.Transient, "storage.unavailable", "It is tried again by itself.", "%w", errInjected)
-	if now && !e.after {
-		return storage.Object{}, cut
-	}
-	o, err := do()
-	if now && err == nil {
-		return storage.Object{}, cut
-	}
-	return o, err
-}
-
-func (e *effects) Put(ctx context.Context, key string, r io.Reader, opts storage.PutOptions) (storage.Object, error) {
-	return e.around(func() (storage.Object, error) { return e.Store.Put(ctx, key, r, opts) })
-}
-
-func (e *effects) Copy(ctx context.Context, from, to string) (storage.Object, error) {
-	return e.around(func() (storage.Object, error) { return e.Store.Copy(ctx, from, to) })
-}
-
-// The guarantee: whatever write the handler dies at, before or after it took
-// effect, the next attempt ends with the same tables; and until then no row of
-// WORKFLOW_RUNS promises what is not there.
-func TestAFaultAtAnyWriteEndsInTheSameTables(t *testing.T) {
-	prepare := func(t *testing.T, r *deltaRig) waybill.Run {
-		r.publish(t, r.run(1, schemaA, `{"Title":"a1"}`))
-		r.publish(t, r.run(2, schemaA, `{"Title":"a2"}`))
-		run := r.run(2, schemaB, `{"Title":"b2"}`, `{"Title":"b2-2"}`) // all at once: another descriptor, in place of a run
-		run.Replace = true
-		return run
-	}
-	all := []string{v1, v2, latest, runRows, waybill.TableFields, waybill.TableVersions}
-	reference := setupDelta(t)
-	reference.publish(t, prepare(t, reference))
-	want := map[string][]string{}
-	for _, name := range all {
-		want[name] = reference.rows(t, name)
-	}
-	for _, after := range []bool{false, true} {
-		for n := 1; ; n++ {
-			r := setupDelta(t)
-			run := prepare(t, r)
-			faulty := &effects{Store: r.tables, failAt: n, after: after}
-			r.place = faulty
-			ref := r.plan(t, run)
-			err := r.DeltaPublish(t.Context(), ref)
-			if err == nil && faulty.calls < n {
-				if n < 10 {
-					t.Errorf("only %d writes were met", n-1)
-				}
-				break // the delivery writes no more often
-			}
-			if err != nil {
-				attempt, ok := errors.AsType[*ledger.Attempt](err)
-				if !ok {
-					t.Fatalf("write %d: %v", n, err)
-				}
-				if promised := r.column(t, runRows, "SCHEMA_VERSION"); promised == "1 2" && r.titles(t, v2) != "b2 b2-2" {
-					t.Errorf("write %d failed, and WORKFLOW_RUNS promises what is not there", n)
-				}
-				if _, err := attempt.Settle(t.Context(), ledger.Decision{State: waybill.StateQueued}); err != nil {
-					t.Fatal(err)
-				}
-				if err := r.DeltaPublish(t.Context(), ref); err != nil {
-					t.Fatalf("second attempt after a fault at write %d, after its effect: %t: %v", n, after, err)
-				}
-			}
-			for _, name := range all {
-				if got := r.rows(t, name); !slices.Equal(got, want[name]) {
-					t.Errorf("a fault at write %d, after its effect: %t, left in %s\n%s\nwant\n%s", n, after, name, strings.Join(got, "\n"), strings.Join(want[name], "\n"))
-				}
-			}
-		}
-	}
-}
-
-func TestACustomerOnDatabricksSeesThePublicTablesAlone(t *testing.T) {
-	r := setupDelta(t)
-	root := t.TempDir()
-	server := fake.New(fake.Options{Locations: []string{"file://" + root}})
-	t.Cleanup(server.Close)
-	w, err := databricks.New(databricks.Options{Host: server.URL, Auth: databricks.AuthPAT, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
-		Storage: "file://" + root, Brand: "kadoa",
-		Login: func(context.Context) (databricks.Login, error) { return databricks.Login{Token: fake.Token}, nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Workspace = w
-	r.connector = connectors.Connector{ID: "lake", Team: team, Kind: waybill.KindDatabricks, Databricks: &connectors.Databricks{
-		Recipient: connectors.RecipientDatabricks, SharingIdentifier: "aws:us-east-1:11111111-2222-4333-8444-555555555555"}}
-	r.tables = folderAt(t, root+"/lake")
-	r.place = r.tables
-
-	sees := func(want ...string) {
-		t.Helper()
-		var names []string
-		for _, s := range server.Sees("kadoa_lake") {
-			names = append(names, s.Name)
-		}
-		slices.Sort(names)
-		for i := range want {
-			want[i] = "lake." + want[i]
-		}
-		if !slices.EqualFunc(names, want, strings.EqualFold) {
-			t.Errorf("the customer sees %v, want %v", names, want)
-		}
-	}
-	sees()
-	r.publish(t, r.run(1, schemaA, `{"Title":"a1"}`))
-	sees(latest, v1, runRows, waybill.TableFields, waybill.TableVersions)
-	r.publish(t, r.run(2, schemaB, `{"Title":"b2"}`))
-	sees(latest, v1, v2, runRows, waybill.TableFields, waybill.TableVersions)
-	r.publish(t, r.run(3, schemaA, `{"Title":"a3"}`))
-	sees(latest, v1, v2, runRows, waybill.TableFields, waybill.TableVersions)
-	r.wantTitles(t, "A, B, A", map[string]string{v1: "a1 a3", v2: "b2", latest: "a1 a3"})
-	if calls := server.Unexpected(); len(calls) > 0 {
-		t.Errorf("the test server was asked for what it does not play: %q", calls)
-	}
-
-	// Without a workspace nothing is written, and it is said why.
-	r.Workspace = nil
-	ref := r.plan(t, r.run(4, schemaA, `{"Title":"a4"}`))
-	attempt, ok := errors.AsType[*ledger.Attempt](r.DeltaPublish(t.Context(), ref))
-	if !ok {
-		t.Fatal("published without a workspace")
-	}
-	wantFailure(t, waybill.At("", attempt), waybill.StageStage, waybill.Permanent, "databricks.not_configured")
-	r.wantTitles(t, "without a workspace", map[string]string{v1: "a1 a3"})
 }
