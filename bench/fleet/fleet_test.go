@@ -88,7 +88,7 @@ func newFleet(b *testing.B, scheduled bool) *whole {
 	b.Helper()
 	f := &whole{system: newSystem(b)}
 	// In memory: an object store answers many at once, a disk that syncs does not.
-	dir, err := os.MkdirTemp("/dev/shm", "waybill-bench-")
+	dir, err := os.MkdirTemp("/dev/shm", "waybill-bench-") //nolint:usetesting // b.TempDir is on the disk
 	ok(b, err)
 	b.Cleanup(func() { ok(b, os.RemoveAll(dir)) })
 	bucket, err := storage.OpenFolder(dir)

@@ -39,16 +39,16 @@ type manifest struct {
 	ListingTerms struct {
 		Type string `json:"type" yaml:"type"`
 		Link string `json:"-"    yaml:"link"`
-	} `json:"listing_terms" yaml:"listing_terms"` //nolint:tagliatelle // the vendor's name
+	} `json:"listing_terms" yaml:"listing_terms"`
 	Targets struct {
 		Accounts []string `json:"accounts" yaml:"accounts"`
 	} `json:"targets" yaml:"targets"`
-	AutoFulfillment *fulfillment `json:"auto_fulfillment,omitempty" yaml:"auto_fulfillment"` //nolint:tagliatelle // the vendor's name
+	AutoFulfillment *fulfillment `json:"auto_fulfillment,omitempty" yaml:"auto_fulfillment"`
 }
 
 type fulfillment struct {
-	RefreshType     string `json:"refresh_type"     yaml:"refresh_type"`     //nolint:tagliatelle // the vendor's name
-	RefreshSchedule string `json:"refresh_schedule" yaml:"refresh_schedule"` //nolint:tagliatelle // the vendor's name
+	RefreshType     string `json:"refresh_type"     yaml:"refresh_type"`
+	RefreshSchedule string `json:"refresh_schedule" yaml:"refresh_schedule"`
 }
 
 var minutes = regexp.MustCompile(`^\d+ MINUTE$`)

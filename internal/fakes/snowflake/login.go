@@ -25,11 +25,11 @@ type loginRequest struct {
 }
 
 type credentials struct {
-	AccountName       string         `json:"ACCOUNT_NAME"`       //nolint:tagliatelle // the driver's name
-	LoginName         string         `json:"LOGIN_NAME"`         //nolint:tagliatelle // the driver's name
-	Authenticator     string         `json:"AUTHENTICATOR"`      //nolint:tagliatelle // the driver's name
-	Token             string         `json:"TOKEN"`              //nolint:tagliatelle // the driver's name
-	SessionParameters map[string]any `json:"SESSION_PARAMETERS"` //nolint:tagliatelle // the driver's name
+	AccountName       string         `json:"ACCOUNT_NAME"`
+	LoginName         string         `json:"LOGIN_NAME"`
+	Authenticator     string         `json:"AUTHENTICATOR"`
+	Token             string         `json:"TOKEN"`
+	SessionParameters map[string]any `json:"SESSION_PARAMETERS"`
 }
 
 func (srv *Server) login(w http.ResponseWriter, r *http.Request) {
