@@ -41,28 +41,10 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		return nil, err
 	}
 	vendor := fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(o.dir, "databricks"))}})
-	cfg, err := configure(o, vendor.URL)
+	f, redis, err := open(ctx, o, vendor.URL, stderr)
 	if err != nil {
 		vendor.Close()
 		return nil, err
-	}
-	redis, err := miniredis.Run()
-	if err != nil {
-		return nil, fmt.Errorf("start Redis in memory: %w", err)
-	}
-	cfg.Redis.URL = "redis://" + redis.Addr() + "/0"
-	cfg.Redis.AllowUnsafe = []string{config.UnsafeEviction, config.UnsafeNoAOF} // it is gone with the process
-	log, err := monitoring.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
-	if err != nil {
-		return nil, err
-	}
-	f, err := fleet.Open(ctx, cfg, log, 40)
-	if err != nil {
-		redis.Close()
-		return nil, err
-	}
-	if err := f.RequireSafeRedis(ctx); err != nil {
-		return nil, errors.Join(err, f.Close())
 	}
 	s := &sandbox{Fleet: f, dir: o.dir, vendor: vendor}
 	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueDelta: 4})
@@ -96,6 +78,35 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		return err
 	}
 	return s, nil
+}
+
+// open connects a fleet to a Redis in memory.
+func open(ctx context.Context, o options, databricks string, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
+	cfg, err := configure(o, databricks)
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := monitoring.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return nil, nil, err
+	}
+	redis, err := miniredis.Run()
+	if err != nil {
+		return nil, nil, fmt.Errorf("start Redis in memory: %w", err)
+	}
+	cfg.Redis.URL = "redis://" + redis.Addr() + "/0"
+	cfg.Redis.AllowUnsafe = []string{config.UnsafeEviction, config.UnsafeNoAOF} // it is gone with the process
+	f, err := fleet.Open(ctx, cfg, log, 40)
+	if err != nil {
+		redis.Close()
+		return nil, nil, err
+	}
+	if err := f.RequireSafeRedis(ctx); err != nil {
+		err = errors.Join(err, f.Close())
+		redis.Close()
+		return nil, nil, err
+	}
+	return f, redis, nil
 }
 
 // tick moves the clock of the Redis in memory, which lets keys expire only then.
