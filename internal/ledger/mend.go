@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	censusScript = script("census")
-	mendScript   = load("window", "mend")
+	readyScript = script("ready")
+	mendScript  = load("window", "mend")
 )
 
 // ticketGrace is the longest time between a ticket and the delivery that holds it.
@@ -123,38 +123,51 @@ type count struct {
 
 func (l *Ledger) census(ctx context.Context, queue string) (count, error) {
 	c := count{tickets: map[string]bool{}}
-	cmds, err := l.everySlot(ctx, censusScript, queue)
-	if err != nil {
-		return c, err
-	}
-	for _, cmd := range cmds {
-		list, _ := cmd.Val().([]any)
-		r := reply(list)
-		for i := range r.list(0) {
-			c.tickets[r.list(0).text(i)] = true
-		}
-		c.waiting = append(c.waiting, r.list(1)...)
-	}
-	return c, nil
-}
-
-// everySlot runs a script on all slots in one round trip.
-func (l *Ledger) everySlot(ctx context.Context, s *redis.Script, args ...any) ([]*redis.Cmd, error) {
-	cmds := make([]*redis.Cmd, waybill.Slots)
-	ask := func(p redis.Pipeliner) error {
-		for slot := range cmds {
-			cmds[slot] = s.EvalSha(ctx, p, []string{prefix(slot)}, args...)
+	flying, waiting := make([]*redis.StringSliceCmd, waybill.Slots), make([]*redis.StringSliceCmd, waybill.Slots)
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for slot := range waybill.Slots {
+			flying[slot], waiting[slot] = p.HVals(ctx, prefix(slot)+"fl:"+queue), p.SMembers(ctx, prefix(slot)+"tw:"+queue)
 		}
 		return nil
+	})
+	if ignoreNil(err) != nil {
+		return c, fmt.Errorf("ledger: %w", err)
 	}
-	_, err := l.rdb.Pipelined(ctx, ask)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err = s.Load(ctx, l.rdb).Err(); err == nil {
-			_, err = l.rdb.Pipelined(ctx, ask)
+	var teams []string
+	for slot := range waybill.Slots {
+		for _, ticket := range flying[slot].Val() {
+			c.tickets[ticket] = true
 		}
+		teams = append(teams, waiting[slot].Val()...)
+	}
+	c.waiting, err = l.ready(ctx, queue, teams)
+	return c, err
+}
+
+// ready asks how many deliveries teams could send on.
+func (l *Ledger) ready(ctx context.Context, queue string, teams []string) (list []any, err error) {
+	var cmds []*redis.Cmd
+	ask := func(eval func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) error {
+		cmds = nil
+		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, team := range teams {
+				cmds = append(cmds, eval(ctx, p, []string{prefix(waybill.Slot(team))}, queue, team))
+			}
+			return nil
+		})
+		return err
+	}
+	if len(teams) == 0 {
+		return nil, nil
+	}
+	if err = ask(readyScript.EvalSha); redis.HasErrorPrefix(err, "NOSCRIPT") {
+		err = ask(readyScript.Eval) // which gives every server its text
 	}
 	if ignoreNil(err) != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	return cmds, nil
+	for i, team := range teams {
+		list = append(list, team, cmds[i].Val())
+	}
+	return list, nil
 }
