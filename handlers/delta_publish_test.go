@@ -66,6 +66,7 @@ func (r *deltaRig) plan(t *testing.T, run waybill.Run) tasks.DeliveryRef {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Ledger.Wait()
 	return tasks.DeliveryRef{Delivery: r.queue.last.Delivery, Generation: r.queue.last.Generation, Enqueue: r.queue.last.Enqueue}
 }
 

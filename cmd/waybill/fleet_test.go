@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,8 +133,26 @@ func (f *fleet) ok(t *testing.T, args ...string) string {
 // process is a waybill that runs until it is told to stop.
 type process struct {
 	*exec.Cmd
-	log  *bytes.Buffer
+	log  *processLog
 	addr string
+}
+
+// processLog is what a process wrote so far; it may be read while it runs.
+type processLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *processLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *processLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func (f *fleet) start(t *testing.T, args ...string) *process {
@@ -144,7 +163,7 @@ func (f *fleet) start(t *testing.T, args ...string) *process {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	p := &process{Cmd: exec.Command(program, append(args, "--listen", addr)...), log: &bytes.Buffer{}, addr: addr}
+	p := &process{Cmd: exec.Command(program, append(args, "--listen", addr)...), log: &processLog{}, addr: addr}
 	p.Env, p.Stdout, p.Stderr = f.env, p.log, p.log
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
