@@ -41,8 +41,8 @@ bench: ## run the benchmarks; PKG=./formats one package's
 	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
 
 .PHONY: bench-upload
-bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in turns with the converter alone
-	go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 30m -size $(or $(SIZE),1GB)
+bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in turns with the converter alone, both in memory
+	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 30m -size $(or $(SIZE),1GB)
 
 .PHONY: bench-fleet
 bench-fleet: redis ## deliveries per second against the bare queue, time to start, what an idle worker asks of Redis
