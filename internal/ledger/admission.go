@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/waybillhq/waybill"
@@ -125,21 +126,56 @@ func (l *Ledger) admitBeside(ctx context.Context, turns []turn) {
 	if len(turns) == 0 {
 		return
 	}
-	select {
-	case l.beside <- struct{}{}:
-	default:
+	if !l.beside.begin() {
 		l.admit(ctx, turns)
 		return
 	}
-	l.admissions.Go(func() {
-		defer func() { <-l.beside }()
+	go func() {
+		defer l.beside.end()
 		l.admit(ctx, turns)
-	})
+	}()
+}
+
+// beside counts the admissions under way beside their callers. A WaitGroup
+// would not do: some begin while others are waited for.
+type beside struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed when n is 0 again
+}
+
+func (b *beside) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.n == mostBeside {
+		return false
+	}
+	if b.n++; b.n == 1 {
+		b.idle = make(chan struct{})
+	}
+	return true
+}
+
+func (b *beside) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.n--; b.n == 0 {
+		close(b.idle)
+	}
+}
+
+func (b *beside) wait() {
+	b.mu.Lock()
+	n, idle := b.n, b.idle
+	b.mu.Unlock()
+	if n > 0 {
+		<-idle
+	}
 }
 
 // Wait returns when no admission is under way beside its caller. A process
 // that does not wait leaves it to the sweep.
-func (l *Ledger) Wait() { l.admissions.Wait() }
+func (l *Ledger) Wait() { l.beside.wait() }
 
 // use admits a delivery for each ticket. It returns what to tell the window:
 // tickets that found none, and teams that have more than it believes.

@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -59,8 +58,7 @@ type Ledger struct {
 	queue  Queue
 	opts   Options
 
-	admissions sync.WaitGroup // under way beside their callers
-	beside     chan struct{}  // holds one value for each
+	beside beside
 
 	replication replication
 }
@@ -73,7 +71,7 @@ func New(rdb redis.UniversalClient, bucket storage.Store, queue Queue, opts Opti
 	opts.MaxThrottle = cmp.Or(opts.MaxThrottle, 24*time.Hour)
 	opts.MaxFailures = cmp.Or(opts.MaxFailures, 5)
 	opts.Log = cmp.Or(opts.Log, slog.Default())
-	return &Ledger{beside: make(chan struct{}, mostBeside), rdb: rdb, bucket: bucket, queue: queue, opts: opts}
+	return &Ledger{rdb: rdb, bucket: bucket, queue: queue, opts: opts}
 }
 
 var (
