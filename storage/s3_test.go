@@ -3,9 +3,13 @@ package storage_test
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -158,5 +162,27 @@ func TestStoresNameThemselves(t *testing.T) {
 	dir := t.TempDir()
 	if f := openFolder(t, dir); f.URL() != "file://"+dir+"/" {
 		t.Errorf("the folder is %s", f.URL())
+	}
+}
+
+// Over TLS the signature covers the CRC32C of a request's content, else its SHA-256.
+func TestS3SignsWhatTLSDoesNotGuard(t *testing.T) {
+	for scheme, start := range map[string]func(http.Handler) *httptest.Server{"http": httptest.NewServer, "https": httptest.NewTLSServer} {
+		var sum, signed, crc []string
+		server := start(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			sum, signed, crc = r.Header["X-Amz-Content-Sha256"], r.Header["Authorization"], r.Header["X-Amz-Checksum-Crc32c"]
+		}))
+		if _, err := openEndpoint(t, server.URL, server.Client()).Put(t.Context(), "a", strings.NewReader("x"), storage.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		server.Close()
+		want := "UNSIGNED-PAYLOAD"
+		if scheme == "http" {
+			want = fmt.Sprintf("%x", sha256.Sum256([]byte("x")))
+		}
+		if len(sum) != 1 || sum[0] != want || len(crc) != 1 || len(signed) != 1 || !strings.Contains(signed[0], "x-amz-checksum-crc32c") {
+			t.Errorf("%s: SHA-256 %q, want %s; CRC32C %q, signature %q", scheme, sum, want, crc, signed)
+		}
 	}
 }
