@@ -39,6 +39,7 @@ type Declaration struct {
 	Stages  []waybill.Stage // the steps it does, in order
 	Starts  []waybill.Kind  // the kinds of connector whose deliveries begin with it
 	Ordered bool            // at a connector, one delivery of a workflow at a time
+	Every   time.Duration   // it is due at regular times, each of which is a retry of the one before; 0: it is part of a delivery
 	Summary string          // one line, for the documentation
 }
 
@@ -98,10 +99,25 @@ func (r DeliveryRef) Validate() error {
 	return p.Err()
 }
 
+// ConnectorRef names a connector.
+type ConnectorRef struct {
+	Connector string `json:"connector"`
+}
+
+// Validate implements [Payload].
+func (r ConnectorRef) Validate() error {
+	var p waybill.Problems
+	if !waybill.ValidID(r.Connector) {
+		p.Addf("connector", "%s is not a connector's id", waybill.Quote(r.Connector))
+	}
+	return p.Err()
+}
+
 // Queues. Each has workers of its own.
 const (
 	QueueExport   = "export"
 	QueueDelta    = "delta"
+	QueueActivity = "activity"
 	QueueBackfill = ledger.Backfill // historical deliveries, whatever their task
 )
 
@@ -141,9 +157,20 @@ var DeltaPublish = Type[DeliveryRef]{Declaration{
 		"share updated (share); share read back, then LATEST, WORKFLOW_RUNS last (verify)",
 }}
 
+// ActivitySync brings a connector's activity log up to date.
+var ActivitySync = Type[ConnectorRef]{Declaration{
+	Name:    "activity.sync",
+	Queue:   QueueActivity,
+	Timeout: time.Hour,
+	Every:   time.Minute,
+	Stages:  waybill.Stages(),
+	Summary: "events since the cursor (stage); ACTIVITY_LOG made (schema), shown and read back (share); rows written (load); " +
+		"then the cursor moves (verify)",
+}}
+
 // All lists the declarations.
 func All() []Declaration {
-	return []Declaration{ExportPush.Declaration, DeltaPublish.Declaration}
+	return []Declaration{ExportPush.Declaration, DeltaPublish.Declaration, ActivitySync.Declaration}
 }
 
 // Lookup returns the declaration of a task type.
