@@ -70,6 +70,9 @@ func (s Snowflake) validate(n Network) (p waybill.Problems) {
 		}
 	}
 	p.Add("", s.login())
+	if why := checkServer(s.TokenURL, n); s.TokenURL != "" && why != "" {
+		p.Addf("tokenUrl", "%s", why)
+	}
 	if s.Sessions < 0 || s.Sessions > 1000 {
 		p.Addf("sessions", "%d is out of range; use 1 to 1000, or leave it out", s.Sessions)
 	}
