@@ -115,10 +115,11 @@ func (r ConnectorRef) Validate() error {
 
 // Queues. Each has workers of its own.
 const (
-	QueueExport   = "export"
-	QueueDelta    = "delta"
-	QueueActivity = "activity"
-	QueueBackfill = ledger.Backfill // historical deliveries, whatever their task
+	QueueExport    = "export"
+	QueueSnowflake = "snowflake"
+	QueueDelta     = "delta"
+	QueueActivity  = "activity"
+	QueueBackfill  = ledger.Backfill // historical deliveries, whatever their task
 )
 
 // ExportPush converts a run and pushes its files to a customer's object store.
@@ -143,6 +144,30 @@ func exponential() RetryPolicy {
 	}
 	return p
 }
+
+// SnowflakeLoad brings a run into our Snowflake account and hands it on to [SnowflakePublish].
+var SnowflakeLoad = Type[DeliveryRef]{Declaration{
+	Name:    "snowflake.load",
+	Queue:   QueueSnowflake,
+	Timeout: time.Hour,
+	Retry:   exponential(),
+	Stages:  []waybill.Stage{waybill.StageStage, waybill.StageSchema, waybill.StageLoad},
+	Starts:  []waybill.Kind{waybill.KindSnowflake},
+	Ordered: true,
+	Summary: "Parquet to our ingestion bucket (stage); the table and view of this schema version (schema); " +
+		"COPY, validated, then swapped in, not visible yet (load); hands on to `snowflake.publish`",
+}}
+
+// SnowflakePublish shows the customer what [SnowflakeLoad] loaded.
+var SnowflakePublish = Type[DeliveryRef]{Declaration{
+	Name:    "snowflake.publish",
+	Queue:   QueueSnowflake,
+	Timeout: time.Hour,
+	Retry:   exponential(),
+	Stages:  []waybill.Stage{waybill.StageShare, waybill.StageVerify},
+	Ordered: true,
+	Summary: "views and grants (share); grants and accounts read back, the run shown and counted through its view, then LATEST (verify)",
+}}
 
 // DeltaPublish publishes a run in a connector's Delta tables.
 var DeltaPublish = Type[DeliveryRef]{Declaration{
@@ -170,7 +195,7 @@ var ActivitySync = Type[ConnectorRef]{Declaration{
 
 // All lists the declarations.
 func All() []Declaration {
-	return []Declaration{ExportPush.Declaration, DeltaPublish.Declaration, ActivitySync.Declaration}
+	return []Declaration{ExportPush.Declaration, SnowflakeLoad.Declaration, SnowflakePublish.Declaration, DeltaPublish.Declaration, ActivitySync.Declaration}
 }
 
 // Lookup returns the declaration of a task type.

@@ -28,6 +28,7 @@ import (
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
 	"github.com/waybillhq/waybill/warehouses/databricks"
+	"github.com/waybillhq/waybill/warehouses/snowflake"
 	"github.com/waybillhq/waybill/worker"
 )
 
@@ -46,6 +47,7 @@ type Fleet struct {
 	memory  *storage.PartMemory
 
 	bucket    storage.Store // our own
+	account   *snowflake.Account
 	workspace *databricks.Workspace
 
 	mu     sync.Mutex
@@ -105,6 +107,9 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 		return err
 	}
 	f.bucket = bucket
+	if f.account, err = f.newAccount(); err != nil {
+		return err
+	}
 	if f.workspace, err = f.newWorkspace(); err != nil {
 		return err
 	}
@@ -126,6 +131,9 @@ func (f *Fleet) Close() error {
 	if f.Redis != nil {
 		errs = append(errs, f.Redis.Close())
 	}
+	if f.account != nil {
+		errs = append(errs, f.account.Close())
+	}
 	for _, s := range f.stores {
 		if c, ok := s.(io.Closer); ok {
 			errs = append(errs, c.Close())
@@ -138,6 +146,9 @@ func (f *Fleet) Close() error {
 // another one is taken, for its runs would wait for nobody.
 func (f *Fleet) kinds() []waybill.Kind {
 	kinds := []waybill.Kind{waybill.KindStorage}
+	if f.account != nil {
+		kinds = append(kinds, waybill.KindSnowflake)
+	}
 	if f.workspace != nil {
 		kinds = append(kinds, waybill.KindDatabricks)
 	}
@@ -152,7 +163,11 @@ func (f *Fleet) ConnectorRules() connectors.Rules {
 	rules := connectors.Rules{
 		CheckURL:  func(url string) error { _, err := storage.ParseURL(url); return err },
 		CheckPath: func(path string) error { _, err := storage.ParsePath(path); return err },
-		Kinds:     f.kinds(),
+		CheckSnowflake: func(s connectors.Snowflake) error {
+			_, err := snowflake.ParseTarget(s.Organization, s.Account, s.Region, s.Cloud)
+			return err
+		},
+		Kinds: f.kinds(),
 	}
 	for _, f := range formats.All() {
 		rules.Formats = append(rules.Formats, string(f))
@@ -181,6 +196,8 @@ func (f *Fleet) handlers() *handlers.Handlers {
 		Connector: f.Connectors.Get,
 		Store:     f.Store,
 		Tables:    f.Tables,
+		Snowflake: f.account,
+		Ingest:    f.Ingest,
 		Workspace: f.workspace,
 		Source: func(ctx context.Context, team string, s waybill.Source, pin string) (handlers.Records, error) {
 			return sources.Open(ctx, team, s, pin)
