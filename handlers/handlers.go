@@ -39,11 +39,13 @@ type Handlers struct {
 	// Workspace is our Databricks workspace; nil where there is none.
 	Workspace *databricks.Workspace
 	// Source opens a run's records. A source that is not the pinned one is refused.
-	Source  func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
-	Brand   string
-	Limits  Limits
-	Metrics *monitoring.Metrics // may be nil
-	Log     *slog.Logger
+	Source func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
+	// Activity is the platform's activity log; nil where there is no platform.
+	Activity ActivityLog
+	Brand    string
+	Limits   Limits
+	Metrics  *monitoring.Metrics // may be nil
+	Log      *slog.Logger
 }
 
 // Limits bound one record; zero values take the converter's defaults.
@@ -60,5 +62,6 @@ func (h *Handlers) Routes() []tasks.Route {
 		tasks.Handle(tasks.SnowflakeLoad, h.SnowflakeLoad),
 		tasks.Handle(tasks.SnowflakePublish, h.SnowflakePublish),
 		tasks.Handle(tasks.DeltaPublish, h.DeltaPublish),
+		tasks.Handle(tasks.ActivitySync, h.ActivitySync),
 	}
 }

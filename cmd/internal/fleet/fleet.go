@@ -202,7 +202,8 @@ func (f *Fleet) handlers() *handlers.Handlers {
 		Source: func(ctx context.Context, team string, s waybill.Source, pin string) (handlers.Records, error) {
 			return sources.Open(ctx, team, s, pin)
 		},
-		Brand:   f.Config.Brand,
+		Activity: f.activityLog(),
+		Brand:    f.Config.Brand,
 		Limits:  handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
 		Metrics: f.metrics,
 		Log:     f.Log,
@@ -215,15 +216,20 @@ func (f *Fleet) sources() source.Opener {
 		Store: func(ctx context.Context, location string) (storage.Store, error) {
 			return f.open(ctx, sourcePlace(location, f.Config.Sources))
 		},
-		Web: f.guard, Platform: source.Platform{URL: f.Config.Platform.URL, Key: f.secret(f.Config.Platform.APIKey)},
+		Web: f.guard, Platform: f.platform(),
 		Expansion: f.Config.Limits.Expansion, ExpansionFloor: int64(f.Config.Limits.ExpansionFloor),
 	}
+}
+
+// platform is the platform whose results are delivered.
+func (f *Fleet) platform() source.Platform {
+	return source.Platform{URL: f.Config.Platform.URL, Key: f.secret(f.Config.Platform.APIKey)}
 }
 
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
 	return scheduler.New(scheduler.Config{
-		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis})
+		Ledger: f.Ledger, Subscribers: f.subscribers, Entries: f.activityEntries(), Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {

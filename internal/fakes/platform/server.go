@@ -43,6 +43,8 @@ type Server struct {
 
 	mu         sync.Mutex
 	workflows  map[string]*workflow
+	events     []Event // in the order in which they were told
+	pageSize   int     // of the activity log; 0: as asked for
 	faults     []*Fault
 	log        []Request
 	unexpected []string
@@ -99,6 +101,7 @@ func (s *Server) routes() http.Handler {
 		"GET /v4/workflows/{workflow}":         s.getWorkflow,
 		"GET /v4/workflows/{workflow}/history": s.history,
 		"GET /v4/workflows/{workflow}/data":    s.data,
+		"GET /v4/activity/{$}":                 s.activity,
 	} {
 		mux.HandleFunc(pattern, s.serve(h))
 	}
