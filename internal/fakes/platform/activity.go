@@ -43,12 +43,14 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if err != nil || len(e.Extra) == 0 {
 		return text, err
 	}
-	all := map[string]any{}
+	all := map[string]json.RawMessage{} // as they are written
 	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, err
 	}
 	for name, value := range e.Extra {
-		all[name] = value
+		if all[name], err = json.Marshal(value); err != nil {
+			return nil, err
+		}
 	}
 	return json.Marshal(all)
 }
