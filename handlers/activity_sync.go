@@ -167,7 +167,7 @@ func (s *activitySync) begin(id string, requested time.Time) {
 		from = earlier(from, requested)
 	}
 	now := later(from, s.now)
-	s.cursor.Workflows[id] = &ledger.ActivityInterval{From: from, Since: now, Until: now, Began: now, Settled: now}
+	s.cursor.Workflows[id] = &ledger.ActivityInterval{From: from, Since: now, Until: now, Began: now, Settled: now.Add(-activityReread)}
 }
 
 // again has all of a workflow since a time read once more.

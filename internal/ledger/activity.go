@@ -35,8 +35,8 @@ type ActivityInterval struct {
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
 
-	// What came too late for any pass is known by counting: the platform had
-	// Counted events in [Began, Settled) when that part was read for the last time.
+	// What happened before Settled was read for the last time. What came even
+	// later is known by counting: the platform had Counted events in [Began, Settled) then.
 	Began   time.Time `json:"began"`
 	Settled time.Time `json:"settled"`
 	Counted int64     `json:"counted"`
