@@ -31,6 +31,7 @@ type Kind string
 // The kinds of connector.
 const (
 	KindStorage      Kind = "storage"      // S3, GCS, Azure Blob, a folder
+	KindSnowflake    Kind = "snowflake"    // secure views that our Snowflake account shares
 	KindDatabricks   Kind = "databricks"   // tables shared through the provider's Databricks workspace
 	KindDeltaSharing Kind = "deltasharing" // tables shared by our own Delta Sharing server
 )

@@ -16,6 +16,8 @@ type showcase interface {
 	show(ctx context.Context, t tables, names []string) error
 	// check reads back what the customer sees: these tables, and nothing that is not public.
 	check(ctx context.Context, t tables, names []string) error
+	// hide takes tables from the customer. They stay.
+	hide(ctx context.Context, names []string) error
 }
 
 func (h *Handlers) showcase(ctx context.Context, c connectors.Connector) (showcase, error) {
@@ -38,6 +40,7 @@ type ownServer struct{}
 
 func (ownServer) show(context.Context, tables, []string) error  { return nil }
 func (ownServer) check(context.Context, tables, []string) error { return nil }
+func (ownServer) hide(context.Context, []string) error          { return nil }
 
 // workspace is our Databricks workspace, of one connector.
 type workspace struct {
@@ -70,3 +73,5 @@ func (w workspace) check(ctx context.Context, _ tables, names []string) error {
 	_, err := w.Verify(ctx, w.c, names)
 	return err
 }
+
+func (w workspace) hide(ctx context.Context, names []string) error { return w.Unshare(ctx, w.c, names) }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -175,8 +176,13 @@ const sweepEvery = 50
 // tidy compacts and sweeps the tables that the run changed. It comes after the
 // receipt, and what goes wrong is the next one's to do.
 func (p *publication) tidy(ctx context.Context) {
-	for _, t := range []*delta.Table{p.tables.version(p.version), p.tables.latest(), p.tables.open(waybill.TableRuns),
-		p.tables.open(waybill.TableVersions), p.tables.open(waybill.TableFields)} {
+	tidy(ctx, p.log, p.tables.version(p.version), p.tables.latest(), p.tables.open(waybill.TableRuns),
+		p.tables.open(waybill.TableVersions), p.tables.open(waybill.TableFields))
+}
+
+// tidy compacts and sweeps tables. What goes wrong is the next one's to do.
+func tidy(ctx context.Context, log *slog.Logger, list ...*delta.Table) {
+	for _, t := range list {
 		err := func() error {
 			compacted, err := t.Compact(ctx)
 			if err != nil || compacted.Version%sweepEvery != 0 {
@@ -189,7 +195,7 @@ func (p *publication) tidy(ctx context.Context) {
 			return err
 		}()
 		if err != nil {
-			p.log.Warn("table could not be tidied; the next run does it", "table", t.URL(), "error", err)
+			log.WarnContext(ctx, "table could not be tidied; the next change does it", "table", t.URL(), "error", err)
 		}
 	}
 }

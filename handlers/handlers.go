@@ -15,6 +15,7 @@ import (
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
 	"github.com/waybillhq/waybill/warehouses/databricks"
+	"github.com/waybillhq/waybill/warehouses/snowflake"
 )
 
 // Records are a run's records, as plain bytes.
@@ -31,14 +32,20 @@ type Handlers struct {
 	Store func(ctx context.Context, c connectors.Connector) (storage.Store, error)
 	// Tables opens the place of a connector's Delta tables, which is its own.
 	Tables func(ctx context.Context, c connectors.Connector) (storage.Store, error)
+	// Snowflake is our Snowflake account; nil where there is none.
+	Snowflake *snowflake.Account
+	// Ingest opens the folder of our ingestion bucket that a connector's stage shows.
+	Ingest func(ctx context.Context, d *snowflake.Destination) (storage.Store, error)
 	// Workspace is our Databricks workspace; nil where there is none.
 	Workspace *databricks.Workspace
 	// Source opens a run's records. A source that is not the pinned one is refused.
-	Source  func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
-	Brand   string
-	Limits  Limits
-	Metrics *monitoring.Metrics // may be nil
-	Log     *slog.Logger
+	Source func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
+	// Activity is the platform's activity log; nil where there is no platform.
+	Activity ActivityLog
+	Brand    string
+	Limits   Limits
+	Metrics  *monitoring.Metrics // may be nil
+	Log      *slog.Logger
 }
 
 // Limits bound one record; zero values take the converter's defaults.
@@ -52,6 +59,9 @@ type Limits struct {
 func (h *Handlers) Routes() []tasks.Route {
 	return []tasks.Route{
 		tasks.Handle(tasks.ExportPush, h.ExportPush),
+		tasks.Handle(tasks.SnowflakeLoad, h.SnowflakeLoad),
+		tasks.Handle(tasks.SnowflakePublish, h.SnowflakePublish),
 		tasks.Handle(tasks.DeltaPublish, h.DeltaPublish),
+		tasks.Handle(tasks.ActivitySync, h.ActivitySync),
 	}
 }

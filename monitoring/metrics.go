@@ -44,6 +44,7 @@ var (
 func Catalog() []Metric {
 	list := []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, bytesOut, rowsOut,
 		castFailures, quarantined, pauses, queueSize, queueTasks, queueLatency, queuePaused, queueErrors, shareRequests}
+	list = append(list, activityCatalog()...)
 	for i := range list {
 		list[i].Labels = slices.Clone(list[i].Labels) // the caller's to sort
 	}
@@ -86,6 +87,8 @@ type Metrics struct {
 	castFailures, quarantined                              prometheus.Counter
 	inProgress                                             *prometheus.GaugeVec
 	stepDuration, freshness                                *prometheus.HistogramVec
+
+	activity activityMetrics
 }
 
 // NewMetrics registers the metrics with reg, every series of the tasks and
@@ -102,6 +105,7 @@ func NewMetrics(reg prometheus.Registerer, tasks []Task, kinds []waybill.Kind) *
 		freshness: histogram(freshness, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 6*3600, 24*3600),
 	}
 	reg.MustRegister(m.deliveries, m.retries, m.stepFailures, m.bytes, m.rows, m.castFailures, m.quarantined, m.pauses, m.inProgress, m.stepDuration, m.freshness)
+	m.activity = newActivityMetrics(reg, kinds)
 	for _, t := range tasks {
 		m.announce(t)
 	}

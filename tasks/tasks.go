@@ -39,6 +39,7 @@ type Declaration struct {
 	Stages  []waybill.Stage // the steps it does, in order
 	Starts  []waybill.Kind  // the kinds of connector whose deliveries begin with it
 	Ordered bool            // at a connector, one delivery of a workflow at a time
+	Every   time.Duration   // it is due at regular times, each of which is a retry of the one before; 0: it is part of a delivery
 	Summary string          // one line, for the documentation
 }
 
@@ -98,11 +99,27 @@ func (r DeliveryRef) Validate() error {
 	return p.Err()
 }
 
+// ConnectorRef names a connector.
+type ConnectorRef struct {
+	Connector string `json:"connector"`
+}
+
+// Validate implements [Payload].
+func (r ConnectorRef) Validate() error {
+	var p waybill.Problems
+	if !waybill.ValidID(r.Connector) {
+		p.Addf("connector", "%s is not a connector's id", waybill.Quote(r.Connector))
+	}
+	return p.Err()
+}
+
 // Queues. Each has workers of its own.
 const (
-	QueueExport   = "export"
-	QueueDelta    = "delta"
-	QueueBackfill = ledger.Backfill // historical deliveries, whatever their task
+	QueueExport    = "export"
+	QueueSnowflake = "snowflake"
+	QueueDelta     = "delta"
+	QueueActivity  = "activity"
+	QueueBackfill  = ledger.Backfill // historical deliveries, whatever their task
 )
 
 // ExportPush converts a run and pushes its files to a customer's object store.
@@ -128,6 +145,30 @@ func exponential() RetryPolicy {
 	return p
 }
 
+// SnowflakeLoad brings a run into our Snowflake account and hands it on to [SnowflakePublish].
+var SnowflakeLoad = Type[DeliveryRef]{Declaration{
+	Name:    "snowflake.load",
+	Queue:   QueueSnowflake,
+	Timeout: time.Hour,
+	Retry:   exponential(),
+	Stages:  []waybill.Stage{waybill.StageStage, waybill.StageSchema, waybill.StageLoad},
+	Starts:  []waybill.Kind{waybill.KindSnowflake},
+	Ordered: true,
+	Summary: "Parquet to our ingestion bucket (stage); the table and view of this schema version (schema); " +
+		"COPY, validated, then swapped in, not visible yet (load); hands on to `snowflake.publish`",
+}}
+
+// SnowflakePublish shows the customer what [SnowflakeLoad] loaded.
+var SnowflakePublish = Type[DeliveryRef]{Declaration{
+	Name:    "snowflake.publish",
+	Queue:   QueueSnowflake,
+	Timeout: time.Hour,
+	Retry:   exponential(),
+	Stages:  []waybill.Stage{waybill.StageShare, waybill.StageVerify},
+	Ordered: true,
+	Summary: "views and grants (share); grants and accounts read back, the run shown and counted through its view, then LATEST (verify)",
+}}
+
 // DeltaPublish publishes a run in a connector's Delta tables.
 var DeltaPublish = Type[DeliveryRef]{Declaration{
 	Name:    "delta.publish",
@@ -141,9 +182,20 @@ var DeltaPublish = Type[DeliveryRef]{Declaration{
 		"share updated (share); share read back, then LATEST, WORKFLOW_RUNS last (verify)",
 }}
 
+// ActivitySync brings a connector's activity log up to date.
+var ActivitySync = Type[ConnectorRef]{Declaration{
+	Name:    "activity.sync",
+	Queue:   QueueActivity,
+	Timeout: time.Hour,
+	Every:   time.Minute,
+	Stages:  waybill.Stages(),
+	Summary: "events since the cursor (stage); ACTIVITY_LOG made (schema), shown and read back (share); rows written (load); " +
+		"then the cursor moves (verify)",
+}}
+
 // All lists the declarations.
 func All() []Declaration {
-	return []Declaration{ExportPush.Declaration, DeltaPublish.Declaration}
+	return []Declaration{ExportPush.Declaration, SnowflakeLoad.Declaration, SnowflakePublish.Declaration, DeltaPublish.Declaration, ActivitySync.Declaration}
 }
 
 // Lookup returns the declaration of a task type.

@@ -31,6 +31,7 @@ import (
 //	Attempt: Transient, none left    failed, perhaps a replay   task deleted
 //	Attempt: Blocked, Permanent      blocked, failed            task deleted
 //	Attempt of a paused connector    waiting                    task deleted
+//	any error of a task that is due at regular times            done: the next tick is the retry
 //
 // asynq never archives and never counts: see MaxRetry in package tasks.
 
@@ -74,6 +75,9 @@ func (w *Worker) settle(ctx context.Context, d tasks.Declaration, err error) err
 	case err == nil:
 		w.count(d, monitoring.OutcomeComplete)
 		return nil
+	case d.Every > 0 && !isPayload:
+		w.settleTick(ctx, d, err)
+		return nil
 	case isAttempt:
 		return w.settleAttempt(ctx, d, attempt)
 	case isBusy:
@@ -93,6 +97,27 @@ func (w *Worker) settle(ctx context.Context, d tasks.Declaration, err error) err
 		w.cfg.Log.Error("task could not begin", "task", d.Name, "error", err)
 		return &verdict{text: "the ledger could not be reached", after: time.Second}
 	}
+}
+
+// settleTick notes how a task that is due at regular times failed. Its next
+// tick is the retry.
+func (w *Worker) settleTick(ctx context.Context, d tasks.Declaration, err error) {
+	if errors.Is(err, ledger.ErrGone) || errors.Is(err, ledger.ErrLost) || interrupted(context.Cause(ctx)) {
+		w.count(d, monitoring.OutcomeSkipped)
+		return
+	}
+	f := failureOf(ctx, d.Stages[0], err)
+	outcome := monitoring.OutcomeRetry
+	switch f.Verdict {
+	case waybill.Blocked:
+		outcome = monitoring.OutcomeBlocked
+	case waybill.Permanent:
+		outcome = monitoring.OutcomeFailed
+	default:
+		w.cfg.Metrics.Retry(d.Name, f.Verdict)
+	}
+	w.cfg.Metrics.Outcome(d.Name, outcome, f.Stage)
+	w.cfg.Log.Warn("tick failed; the next one tries again", "task", d.Name, "stage", f.Stage, "code", f.Code, "action", f.Action, "error", f)
 }
 
 // settleAttempt tells the ledger how an attempt ended, and asynq what the

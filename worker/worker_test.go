@@ -350,9 +350,9 @@ func TestConfigurationErrors(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer rdb.Close()
 	for name, queues := range map[string]map[string]int{
-		`queue "exprot" does not exist; queues are [backfill delta export]`: {"exprot": 1},
+		`queue "exprot" does not exist; queues are [activity backfill delta export snowflake]`: {"exprot": 1},
 		"queue export=0: give at least one handler":                         {"export": 0},
-		"no queue to work on; queues are [backfill delta export]":           {},
+		"no queue to work on; queues are [activity backfill delta export snowflake]":           {},
 	} {
 		if _, err := New(rdb, Config{Queues: queues}); err == nil || err.Error() != name {
 			t.Errorf("got %v, want %s", err, name)

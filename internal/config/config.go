@@ -22,6 +22,7 @@ type Config struct {
 	Bucket     Bucket     `yaml:"bucket"`
 	Sources    Sources    `yaml:"sources"`
 	Platform   Platform   `yaml:"platform"`
+	Snowflake  Snowflake  `yaml:"snowflake"`
 	Databricks Databricks `yaml:"databricks"`
 	Sharing    Sharing    `yaml:"sharing"`
 	Network    Network    `yaml:"network"`

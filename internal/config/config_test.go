@@ -66,6 +66,9 @@ func TestGoodFiles(t *testing.T) {
 	plain.Sources.Allow = []string{"http://127.0.0.1:8080/v4/", "https://api.example/{teamId}/"}
 	plain.Platform.URL = "http://api.internal/v4"
 	plain.Network.Allow = []string{"http://127.0.0.1:8080", "http://API.internal:80", "10.0.0.0/8"}
+	warehouses.Snowflake = Snowflake{Account: "OURORG-PROVIDER", Region: "US East 1", User: "WAYBILL", Role: "WAYBILL", Warehouse: "DELIVERY",
+		PrivateKey: ref(t, "file:/run/secrets/sf.p8"), NextPrivateKey: ref(t, "file:/run/secrets/sf-next.p8"),
+		Stage: Stage{Integration: "WAYBILL_S3", URL: "s3://waybill-ingest/", S3: S3{Region: "us-east-1"}}}
 	warehouses.Databricks = Databricks{Host: "https://our.cloud.databricks.com", Auth: "oauth-m2m", ClientID: ref(t, "env:DBX_ID"), ClientSecret: ref(t, "env:DBX_SECRET"),
 		Catalog: "waybill", WarehouseID: "abc", Owner: "waybill-owners", Tables: Tables{Storage: "s3://waybill-delta/", S3: S3{Region: "us-east-1"}}}
 	warehouses.Sharing = Sharing{URL: "https://share.example/delta", Tables: Tables{Storage: "azblob://delta/",

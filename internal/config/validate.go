@@ -32,6 +32,7 @@ func (c Config) Validate(needs ...Need) waybill.Problems {
 	p.Add("bucket", c.Bucket.validate(slices.Contains(needs, NeedBucket)))
 	p.Add("sources", c.Sources.validate(c.Network))
 	p.Add("platform", c.Platform.validate(c.Network))
+	p.Add("snowflake", c.Snowflake.validate(c.Network))
 	p.Add("databricks", c.Databricks.validate(c.Network))
 	p.Add("sharing", c.Sharing.validate(c.Network))
 	p.Add("network", c.Network.validate())

@@ -83,23 +83,33 @@ func (d Databricks) login() (p waybill.Problems) {
 		p.Addf("auth", "%s is not known; use oauth-m2m, pat, file-oidc, azure-client-secret or azure-msi", waybill.Quote(d.Auth))
 		return p
 	}
-	needed, allowed, _ := strings.Cut(needs, "|")
-	for _, c := range []struct {
-		field string
-		given bool
-	}{
+	p.Add("", checkNeeds(d.Auth, needs, []given{
 		{"clientId", !d.ClientID.IsZero()}, {"clientSecret", !d.ClientSecret.IsZero()}, {"token", !d.Token.IsZero()},
 		{"tokenFile", d.TokenFile != ""}, {"tenantId", d.TenantID != ""},
-	} {
-		switch need := slices.Contains(strings.Fields(needed), c.field); {
-		case need && !c.given:
-			p.Addf(c.field, "is missing; auth: %s needs it", d.Auth)
-		case !need && c.given && !slices.Contains(strings.Fields(allowed), c.field):
-			p.Addf(c.field, "is not used with auth: %s; leave it out", d.Auth)
-		}
-	}
+	}))
 	if d.TokenFile != "" && !filepath.IsAbs(d.TokenFile) {
 		p.Addf("tokenFile", "%s is not an absolute path", waybill.Quote(d.TokenFile))
+	}
+	return p
+}
+
+// given is a setting, and whether the author gave it.
+type given struct {
+	field string
+	is    bool
+}
+
+// checkNeeds holds settings against those that a way to log in needs, and may
+// have after a bar.
+func checkNeeds(auth, needs string, settings []given) (p waybill.Problems) {
+	needed, allowed, _ := strings.Cut(needs, "|")
+	for _, s := range settings {
+		switch need := slices.Contains(strings.Fields(needed), s.field); {
+		case need && !s.is:
+			p.Addf(s.field, "is missing; auth: %s needs it", auth)
+		case !need && s.is && !slices.Contains(strings.Fields(allowed), s.field):
+			p.Addf(s.field, "is not used with auth: %s; leave it out", auth)
+		}
 	}
 	return p
 }

@@ -25,6 +25,7 @@ type Connector struct {
 	MalformedTolerated int64         `json:"malformedTolerated,omitempty" yaml:"malformedTolerated"` // malformed records a run may have
 	ActivityLog        *bool         `json:"activityLog,omitempty" yaml:"activityLog"`               // nil: see [Connector.LogsActivity]
 	Storage            *Storage      `json:"storage,omitempty" yaml:"storage"`                       // kind storage
+	Snowflake          *Snowflake    `json:"snowflake,omitempty" yaml:"snowflake"`                   // kind snowflake
 	Databricks         *Databricks   `json:"databricks,omitempty" yaml:"databricks"`                 // kind databricks
 	DeltaSharing       *DeltaSharing `json:"deltasharing,omitempty" yaml:"deltasharing"`             // kind deltasharing
 	CreatedAt          time.Time     `json:"createdAt,omitzero"`                                     // set by the registry

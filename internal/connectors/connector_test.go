@@ -31,7 +31,13 @@ var rules = Rules{
 		return nil
 	},
 	Formats: []string{"parquet", "jsonl", "csv", "json"},
-	Kinds:   []waybill.Kind{waybill.KindStorage, waybill.KindDatabricks, waybill.KindDeltaSharing},
+	CheckSnowflake: func(s Snowflake) error {
+		if s.Account == "" {
+			return waybill.Problems{{Field: "account", Message: "is missing"}, {Field: "region", Message: "can mean two"}}
+		}
+		return nil
+	},
+	Kinds: []waybill.Kind{waybill.KindStorage, waybill.KindSnowflake, waybill.KindDatabricks, waybill.KindDeltaSharing},
 }
 
 func ref(t *testing.T, text string) secrets.Ref {

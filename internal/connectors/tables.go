@@ -46,6 +46,8 @@ func (c Connector) Where() string {
 	switch {
 	case c.Storage != nil:
 		return c.Storage.URL
+	case c.Snowflake != nil:
+		return c.Snowflake.where()
 	case c.Databricks != nil:
 		return cmp.Or(c.Databricks.SharingIdentifier, "token of "+c.Databricks.SecureContact)
 	}

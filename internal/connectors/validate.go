@@ -15,8 +15,10 @@ import (
 type Rules struct {
 	CheckURL  func(string) error // of a storage location
 	CheckPath func(string) error // of a path template
-	Formats   []string           // that can be written
-	Kinds     []waybill.Kind     // that are delivered to
+	// CheckSnowflake reads how a customer's account is named; what is wrong are [waybill.Problems].
+	CheckSnowflake func(Snowflake) error
+	Formats        []string       // that can be written
+	Kinds          []waybill.Kind // that are delivered to
 }
 
 var connectorID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
@@ -49,6 +51,10 @@ func (r Rules) Validate(c Connector) waybill.Problems {
 			p.Addf("storage.path", "has no {workflowId}, and the connector serves several workflows, whose jobs may share an id; add {workflowId}, or list one workflow")
 		}
 	}
+	if c.Snowflake != nil && r.CheckSnowflake != nil {
+		problems, _ := errors.AsType[waybill.Problems](r.CheckSnowflake(*c.Snowflake))
+		p.Add("snowflake", problems)
+	}
 	if c.Databricks != nil {
 		p.Add("databricks", c.Databricks.validate())
 	}
@@ -69,6 +75,7 @@ func sections(c Connector) (p waybill.Problems) {
 		example string // of one that must be there
 	}{
 		{waybill.KindStorage, c.Storage != nil, "say where to deliver: storage: {url: s3://bucket, region: eu-central-1, formats: [parquet]}"},
+		{waybill.KindSnowflake, c.Snowflake != nil, `name the customer's account: snowflake: {organization: ACMEORG, account: PROD_ANALYTICS, region: "US East 1", cloud: AWS}`},
 		{waybill.KindDatabricks, c.Databricks != nil, `say who reads: databricks: {recipient: databricks, sharingIdentifier: "aws:us-east-1:<uuid>"}, or {recipient: token, secureContact: …}`},
 		{waybill.KindDeltaSharing, c.DeltaSharing != nil, ""},
 	} {

@@ -38,8 +38,9 @@ func (a Activity) values() []any {
 const activityBatch = 500
 
 // MergeActivity adds events to ACTIVITY_LOG. An event that is there already,
-// by its EventID, is left as it is: writing twice is writing once.
-func (d *Destination) MergeActivity(ctx context.Context, events []Activity) error {
+// by its EventID, is left as it is: writing twice is writing once. It returns
+// how many were not.
+func (d *Destination) MergeActivity(ctx context.Context, events []Activity) (added int64, err error) {
 	seen := make(map[string]bool, len(events))
 	var batch []Activity
 	for i, e := range events {
@@ -48,22 +49,26 @@ func (d *Destination) MergeActivity(ctx context.Context, events []Activity) erro
 			batch = append(batch, e)
 		}
 		if len(batch) == activityBatch || i == len(events)-1 && len(batch) > 0 {
-			if err := d.mergeActivity(ctx, batch); err != nil {
-				return err
+			n, err := d.mergeActivity(ctx, batch)
+			if err != nil {
+				return added, err
 			}
-			batch = nil
+			added, batch = added+n, nil
 		}
 	}
-	return nil
+	return added, nil
 }
 
-func (d *Destination) mergeActivity(ctx context.Context, batch []Activity) error {
+func (d *Destination) mergeActivity(ctx context.Context, batch []Activity) (int64, error) {
 	var binds []any
 	for _, e := range batch {
 		binds = append(binds, e.values()...)
 	}
-	_, err := d.sendText(ctx, "activity_merge", d.statement("activity_merge", args{"Rows": batch}), binds...)
-	return err
+	out, err := d.sendText(ctx, "activity_merge", d.statement("activity_merge", args{"Rows": batch}), binds...)
+	if err != nil {
+		return 0, err
+	}
+	return out.number("activity_merge")
 }
 
 // ActivityIDs reads the ids of the events since a time.

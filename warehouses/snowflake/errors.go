@@ -13,8 +13,13 @@ import (
 	"github.com/waybillhq/waybill"
 )
 
-// ErrLostFence means: a newer attempt owns the lane. Nothing was changed.
-var ErrLostFence = errors.New("a newer attempt owns the lane")
+var (
+	// ErrLostFence means: a newer attempt owns the lane. Nothing was changed.
+	ErrLostFence = errors.New("a newer attempt owns the lane")
+	// ErrStagedFiles means: what is staged does not give the run's rows, and has
+	// to be staged again.
+	ErrStagedFiles = errors.New("the staged files do not give the run's rows")
+)
 
 // fault is one kind of failure and what it is recognised by: words of the
 // message where one number stands for several causes, then the number, then
@@ -50,7 +55,7 @@ var faults = []fault{
 		action: "A newer attempt owns the lane; this one ends, and that one goes on.",
 	}, {
 		numbers: []int{-20002, 20002},
-		verdict: waybill.Transient, code: "snowflake.wrong_count",
+		verdict: waybill.Transient, code: "snowflake.wrong_count", means: ErrStagedFiles,
 		action: "The table does not have the rows of the run; the step is repeated by itself, and if that does not help, replace the run.",
 	}, {
 		words:   []string{"following accounts cannot be added"},
@@ -108,7 +113,7 @@ var faults = []fault{
 	}, {
 		numbers: []int{91016},
 		words:   []string{"remote file"},
-		verdict: waybill.Transient, code: "snowflake.staged_file",
+		verdict: waybill.Transient, code: "snowflake.staged_file", means: ErrStagedFiles,
 		action: "A staged file is not where it was put; the delivery stages it again by itself.",
 	}, {
 		numbers: []int{3516, 3517, 1420},

@@ -3,6 +3,7 @@ package snowflake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/waybillhq/waybill"
@@ -18,10 +19,13 @@ func (d *Destination) StageURL() string {
 }
 
 // StagePath is where an attempt stages its files, below [Destination.StageURL]:
-// no two attempts share it.
+// no two attempts share it, and those of a workflow lie below one folder.
 func StagePath(r Run) string {
-	return fmt.Sprintf("%s/g%d/f%d/", r.DeliveryID, r.Generation, r.Fence)
+	return fmt.Sprintf("%s%s/g%d/f%d/", StageFolder(r.WorkflowID), r.DeliveryID, r.Generation, r.Fence)
 }
+
+// StageFolder is the folder of a workflow's staged files.
+func StageFolder(workflowID string) string { return waybill.WorkflowTable(workflowID) + "/" }
 
 // Put stages a local file in Snowflake itself, where there is no bucket of ours.
 // https://docs.snowflake.com/en/sql-reference/sql/put
@@ -54,8 +58,7 @@ func (d *Destination) Evolve(ctx context.Context, r Run) error {
 			return waybill.Failf(waybill.Permanent, "snowflake.schema_version", "The schema version stands for another descriptor here; report this as a fault of Waybill's.",
 				"V%d of %s has fingerprint %s, the run's is %s", r.SchemaVersion, r.WorkflowID, have, r.Schema.Fingerprint())
 		}
-		_, err = d.send(ctx, "fence_make", r.args(d.Brand))
-		return err
+		return nil // and so its lane is there too, which was made before it
 	}
 	if err := d.makeLane(ctx, r.Lane); err != nil {
 		return err
@@ -107,14 +110,25 @@ func (d *Destination) Load(ctx context.Context, r Run, s Staged) error {
 	return err
 }
 
+// copyFiles is how many files one COPY names at most.
+// https://docs.snowflake.com/en/sql-reference/sql/copy-into-table#optional-parameters
+const copyFiles = 1000
+
 func (d *Destination) copy(ctx context.Context, r Run, s Staged) error {
+	var all rows
 	a := r.args(d.Brand)
-	a["Path"], a["Files"] = s.Path, s.Files
-	out, err := d.send(ctx, "stg_copy", a)
-	if err != nil {
-		return err
+	for files := range slices.Chunk(s.Files, copyFiles) {
+		a["Path"], a["Files"] = s.Path, files
+		out, err := d.send(ctx, "stg_copy", a)
+		if err != nil {
+			return err
+		}
+		all = rows{out.columns, append(all.values, out.values...)}
+		if len(out.columns) < 2 {
+			break
+		}
 	}
-	if err := checkCopy(out, len(s.Files), r.Conversion.Rows); err != nil {
+	if err := checkCopy(all, len(s.Files), r.Conversion.Rows); err != nil {
 		return err
 	}
 	counts, err := d.send(ctx, "stg_count", a)
@@ -183,5 +197,6 @@ func checkCounts(out rows, r Run, brand string) error {
 // miscounted says that what arrived is not what was written.
 func miscounted(format string, values ...any) error {
 	return waybill.Failf(waybill.Transient, "snowflake.wrong_count",
-		"What Snowflake loaded is not what was written; the step is repeated by itself, and if that does not help, report it as a fault of Waybill's.", format, values...)
+		"What Snowflake loaded is not what was written; the step is repeated by itself, and if that does not help, report it as a fault of Waybill's.",
+		"%w: "+format, append([]any{ErrStagedFiles}, values...)...)
 }

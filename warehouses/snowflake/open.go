@@ -58,6 +58,7 @@ type Config struct {
 	User      string // not needed with a workload identity
 	Role      string
 	Warehouse string
+	Region    Region // the account must be there; empty: wherever it is
 
 	Auth Auth
 	// PrivateKey and NextPrivateKey are PEM, PKCS #8. Snowflake keeps two public
@@ -94,7 +95,7 @@ type Account struct {
 	db  *sql.DB
 }
 
-// Open returns the account. It does not connect yet; see [Account.Check].
+// Open returns the account. It does not connect yet: the first statement does.
 func Open(cfg Config) (*Account, error) {
 	cfg.Auth = cmp.Or(cfg.Auth, AuthKeyPair)
 	cfg.StatementTimeout = cmp.Or(cfg.StatementTimeout, 30*time.Minute)

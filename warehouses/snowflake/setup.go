@@ -46,6 +46,9 @@ func (d *Destination) route(ctx context.Context) (Route, identity, error) {
 	switch {
 	case err != nil:
 		return "", own, err
+	case d.account.cfg.Region != "" && d.account.cfg.Region != own.region:
+		return "", own, blocked("region_differs", "Our account is not in the region that the fleet's configuration says; correct snowflake.region, or leave it out.",
+			"%s is in %s, not in %s", own.name, own.region, d.account.cfg.Region)
 	case d.target.is(own.name):
 		return "", own, blocked("own_account", "The connector's account is our own; give the customer's.", "%s is our own account", own.name)
 	case own.region == d.target.Region:

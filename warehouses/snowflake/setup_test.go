@@ -281,9 +281,9 @@ func TestTheActivityLogIsSharedOnlyIfItIsOn(t *testing.T) {
 	for i := range 2 * activityBatch {
 		events = append(events, Activity{EventID: strings.Repeat("x", i+1)})
 	}
-	for range 2 {
-		if err := on.MergeActivity(t.Context(), events); err != nil {
-			t.Fatal(err)
+	for _, want := range []int64{1002, 0} {
+		if added, err := on.MergeActivity(t.Context(), events); err != nil || added != want {
+			t.Fatalf("%d events added, %v, want %d", added, err, want)
 		}
 	}
 	w.wants(customer, `SELECT EVENT_ID, TITLE, USER_ID, DETAILS FROM KADOA.SHARED.ACTIVITY_LOG WHERE EVENT_ID IN ('a', 'b') ORDER BY EVENT_ID`, "a|it's $$|NULL|{\n  \"k\": 1\n}", "b|two|NULL|NULL")

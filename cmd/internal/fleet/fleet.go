@@ -28,6 +28,7 @@ import (
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
 	"github.com/waybillhq/waybill/warehouses/databricks"
+	"github.com/waybillhq/waybill/warehouses/snowflake"
 	"github.com/waybillhq/waybill/worker"
 )
 
@@ -46,6 +47,7 @@ type Fleet struct {
 	memory  *storage.PartMemory
 
 	bucket    storage.Store // our own
+	account   *snowflake.Account
 	workspace *databricks.Workspace
 
 	mu     sync.Mutex
@@ -105,6 +107,9 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 		return err
 	}
 	f.bucket = bucket
+	if f.account, err = f.newAccount(); err != nil {
+		return err
+	}
 	if f.workspace, err = f.newWorkspace(); err != nil {
 		return err
 	}
@@ -126,6 +131,9 @@ func (f *Fleet) Close() error {
 	if f.Redis != nil {
 		errs = append(errs, f.Redis.Close())
 	}
+	if f.account != nil {
+		errs = append(errs, f.account.Close())
+	}
 	for _, s := range f.stores {
 		if c, ok := s.(io.Closer); ok {
 			errs = append(errs, c.Close())
@@ -138,6 +146,9 @@ func (f *Fleet) Close() error {
 // another one is taken, for its runs would wait for nobody.
 func (f *Fleet) kinds() []waybill.Kind {
 	kinds := []waybill.Kind{waybill.KindStorage}
+	if f.account != nil {
+		kinds = append(kinds, waybill.KindSnowflake)
+	}
 	if f.workspace != nil {
 		kinds = append(kinds, waybill.KindDatabricks)
 	}
@@ -152,7 +163,11 @@ func (f *Fleet) ConnectorRules() connectors.Rules {
 	rules := connectors.Rules{
 		CheckURL:  func(url string) error { _, err := storage.ParseURL(url); return err },
 		CheckPath: func(path string) error { _, err := storage.ParsePath(path); return err },
-		Kinds:     f.kinds(),
+		CheckSnowflake: func(s connectors.Snowflake) error {
+			_, err := snowflake.ParseTarget(s.Organization, s.Account, s.Region, s.Cloud)
+			return err
+		},
+		Kinds: f.kinds(),
 	}
 	for _, f := range formats.All() {
 		rules.Formats = append(rules.Formats, string(f))
@@ -181,11 +196,14 @@ func (f *Fleet) handlers() *handlers.Handlers {
 		Connector: f.Connectors.Get,
 		Store:     f.Store,
 		Tables:    f.Tables,
+		Snowflake: f.account,
+		Ingest:    f.Ingest,
 		Workspace: f.workspace,
 		Source: func(ctx context.Context, team string, s waybill.Source, pin string) (handlers.Records, error) {
 			return sources.Open(ctx, team, s, pin)
 		},
-		Brand:   f.Config.Brand,
+		Activity: f.activityLog(),
+		Brand:    f.Config.Brand,
 		Limits:  handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
 		Metrics: f.metrics,
 		Log:     f.Log,
@@ -198,15 +216,20 @@ func (f *Fleet) sources() source.Opener {
 		Store: func(ctx context.Context, location string) (storage.Store, error) {
 			return f.open(ctx, sourcePlace(location, f.Config.Sources))
 		},
-		Web: f.guard, Platform: source.Platform{URL: f.Config.Platform.URL, Key: f.secret(f.Config.Platform.APIKey)},
+		Web: f.guard, Platform: f.platform(),
 		Expansion: f.Config.Limits.Expansion, ExpansionFloor: int64(f.Config.Limits.ExpansionFloor),
 	}
+}
+
+// platform is the platform whose results are delivered.
+func (f *Fleet) platform() source.Platform {
+	return source.Platform{URL: f.Config.Platform.URL, Key: f.secret(f.Config.Platform.APIKey)}
 }
 
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
 	return scheduler.New(scheduler.Config{
-		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis})
+		Ledger: f.Ledger, Subscribers: f.subscribers, Entries: f.activityEntries(), Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {

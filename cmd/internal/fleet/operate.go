@@ -3,26 +3,37 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/warehouses/snowflake"
 )
 
 // Applied is what applying a connector did.
 type Applied struct {
 	Change  connectors.Change
-	Retried int  // blocked deliveries that go on with the new settings
-	Resumed bool // it had been paused after failures in a row
+	Retried int              // blocked deliveries that go on with the new settings
+	Resumed bool             // it had been paused after failures in a row
+	Setup   *snowflake.Setup // of kind snowflake: what our account has for it
 }
 
 // ApplyConnector creates or changes a connector. What waited for its settings
-// to be mended goes on.
+// to be mended goes on. One of kind snowflake is set up as well, even if it is
+// what it was: somebody may have removed what it needs.
 func (f *Fleet) ApplyConnector(ctx context.Context, c connectors.Connector) (a Applied, err error) {
-	if a.Change, err = f.Connectors.Apply(ctx, c); err != nil || a.Change != connectors.Changed {
+	if a.Change, err = f.Connectors.Apply(ctx, c); err != nil {
 		return a, err
+	}
+	if c.Kind == waybill.KindSnowflake {
+		if a.Setup, err = f.setUp(ctx, c); err != nil {
+			return a, fmt.Errorf("it is %s, and not set up: %w", a.Change, err)
+		}
+	} else if a.Change != connectors.Changed {
+		return a, nil
 	}
 	pause, err := f.Ledger.ConnectorPause(ctx, c.Team, c.ID)
 	if err != nil {

@@ -33,19 +33,24 @@ func (f *Fleet) Tables(ctx context.Context, c connectors.Connector) (storage.Sto
 	if tables.Storage == "" || base == "" {
 		return nil, notConfigured(c.Kind)
 	}
+	return f.openOwn(ctx, base, config.Sources{S3: tables.S3, GCS: tables.GCS, Azure: tables.Azure})
+}
+
+// openOwn opens a connector's own folder of a place of the fleet's.
+func (f *Fleet) openOwn(ctx context.Context, base string, access config.Sources) (storage.Store, error) {
 	if u, err := url.Parse(base); err == nil && u.Scheme == "file" {
-		// The connector's own folder, in one that must be there: it may be a mount.
+		// In one that must be there: it may be a mount.
 		if err := os.Mkdir(u.Path, 0o755); err != nil && !errors.Is(err, os.ErrExist) && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("folder of the tables of connector %s: %w", c.ID, err)
+			return nil, fmt.Errorf("a connector's own folder: %w", err)
 		}
 	}
-	return f.open(ctx, sourcePlace(base, config.Sources{S3: tables.S3, GCS: tables.GCS, Azure: tables.Azure}))
+	return f.open(ctx, sourcePlace(base, access))
 }
 
 func notConfigured(kind waybill.Kind) error {
-	section := "sharing"
-	if kind == waybill.KindDatabricks {
-		section = "databricks"
+	section := string(kind)
+	if kind == waybill.KindDeltaSharing {
+		section = "sharing"
 	}
 	return waybill.Failf(waybill.Blocked, section+".not_configured",
 		"Give the fleet's configuration the section "+section+", then retry.", "no section %s", section)

@@ -1,0 +1,118 @@
+package handlers_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/waybillhq/waybill/internal/fakes/platform"
+	"github.com/waybillhq/waybill/internal/ledger"
+)
+
+// chance is a platform, a network and a process that do as they please.
+type chance struct {
+	*activityRig
+	*rand.Rand
+	known []string // workflows that runs were handed in of
+}
+
+// happen makes something happen on the platform, up to two days late.
+func (c *chance) happen(n int) {
+	for range n {
+		ago := time.Duration(c.IntN(60)) * time.Second
+		switch c.IntN(12) {
+		case 0:
+			ago = time.Duration(c.IntN(15*60)) * time.Second
+		case 1:
+			ago = time.Duration(c.IntN(46*60)) * time.Minute
+		}
+		e := in(c.event(ago, fmt.Sprint("event ", c.IntN(5))), fmt.Sprint("wf_", c.IntN(4)))
+		if c.IntN(2) == 0 {
+			e.DateTime = e.DateTime.Truncate(time.Second) // several share a moment
+		}
+		for range 1 + c.IntN(2) { // some are twins
+			c.platform.AddEvents(e)
+		}
+	}
+}
+
+// harm breaks some of the platform's answers, or changes its log while it is read.
+func (c *chance) harm() {
+	faults := []platform.Fault{
+		{Status: http.StatusInternalServerError}, {Status: http.StatusTooManyRequests, RetryAfter: "3"}, {Garbage: "<html>"},
+		{Garbage: `{"data":{"events":[],"pagination":{}}}`}, {Cut: true, CutAfter: c.IntN(300)},
+		{Times: 1 + c.IntN(9), Do: func() { c.happen(1) }},
+	}
+	for range c.IntN(4) {
+		f := faults[c.IntN(len(faults))]
+		f.Skip = c.IntN(12)
+		c.platform.Inject(f)
+	}
+}
+
+// live is a day or two of the fleet's life, in some dozens of ticks.
+func (c *chance) live(t *testing.T, ticks int) {
+	for range ticks {
+		c.advance(time.Duration(20+c.IntN(100)) * time.Second)
+		if c.IntN(15) == 0 {
+			c.advance(time.Duration(c.IntN(10)) * time.Hour) // nobody was there
+		}
+		if len(c.known) < 4 && c.IntN(4) == 0 {
+			id := fmt.Sprint("wf_", len(c.known))
+			c.handIn(t, team, id)
+			c.known = append(c.known, id)
+		}
+		c.platform.ClampPages([]int{0, 10, 50}[c.IntN(3)])
+		c.happen(c.IntN(8))
+		c.harm()
+		if c.IntN(3) == 0 {
+			c.death.plan(1+c.IntN(60), c.IntN(2) == 0)
+		}
+		_ = c.sync(t) // whatever it comes to
+		c.death.plan(0, false)
+		if c.IntN(20) == 0 {
+			if err := c.Ledger.RequestActivity(t.Context(), c.connector.ID, activityBegins.Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// settle ends all harm, and lets the daily look for what came late happen.
+func (c *chance) settle(t *testing.T) {
+	c.platform.Heal()
+	c.platform.ClampPages(0)
+	for _, later := range []time.Duration{time.Minute, 25 * time.Hour, time.Minute} {
+		c.advance(later)
+		if err := c.sync(t); err != nil && !errors.Is(err, ledger.ErrGone) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The guarantee: pages that drift, events that come late, twins, several of one
+// moment, refusals, garbage, cut connections and a process that dies anywhere,
+// in whatever order, leave the customer with the platform's log and nothing else.
+func TestTheActivityLogIsThePlatformsAfterWhateverHappened(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			c := &chance{activityRig: setupActivity(t), Rand: rand.New(rand.NewPCG(seed, 7))}
+			c.live(t, 40)
+			c.log(t) // no id twice, at any time
+			c.settle(t)
+			since := activityBegins
+			if request, err := c.Ledger.ActivityRequest(t.Context(), c.connector.ID); err != nil {
+				t.Fatal(err)
+			} else if !request.From.IsZero() {
+				since = request.From
+			}
+			c.wantLog(t, "in the end", since, c.known...)
+			if len(c.known) == 0 || len(c.log(t)) < 20 {
+				t.Errorf("only %d events of %v", len(c.log(t)), c.known)
+			}
+		})
+	}
+}
