@@ -123,7 +123,11 @@ func (r *snowRig) plan(t *testing.T, run waybill.Run) {
 // task does the task that was enqueued last.
 func (r *snowRig) task(t *testing.T) error {
 	t.Helper()
-	ready := r.queue.last
+	return r.do(t, r.queue.last)
+}
+
+func (r *snowRig) do(t *testing.T, ready ledger.Ready) error {
+	t.Helper()
 	do := map[string]func(context.Context, tasks.DeliveryRef) error{
 		tasks.SnowflakeLoad.Name: r.SnowflakeLoad, tasks.SnowflakePublish.Name: r.SnowflakePublish}[ready.Task]
 	return do(t.Context(), tasks.DeliveryRef{Delivery: ready.Delivery, Generation: ready.Generation, Enqueue: ready.Enqueue})
