@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
 	"github.com/waybillhq/waybill/internal/connectors"
 )
@@ -47,9 +48,12 @@ func (p *program) connectorApply() *cobra.Command {
 	return cmd
 }
 
-// goesOn says what waited for the connector's settings.
+// goesOn says what was set up, and what waited for the connector's settings.
 func goesOn(a fleet.Applied) string {
 	text := ""
+	if a.Setup != nil {
+		text += "; " + setupText(*a.Setup)
+	}
 	if a.Resumed {
 		text += "; its pause is over"
 	}
@@ -112,6 +116,13 @@ func (p *program) connectorShow() *cobra.Command {
 			text, err := shown(c)
 			if err != nil {
 				return err
+			}
+			if c.Kind == waybill.KindSnowflake {
+				made, err := f.SnowflakeSetup(cmd.Context(), c.ID)
+				if err != nil {
+					return err
+				}
+				text = fmt.Sprintf("# %s\n", setupText(made)) + text
 			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 			return err

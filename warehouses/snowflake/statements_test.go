@@ -61,6 +61,7 @@ func goldenStatements(t *testing.T) map[string]string {
 		"share_add":              p.statement("share_add", args{"Account": "ACMEORG.PROD_ANALYTICS", "Unrestricted": false}),
 		"share_add.unrestricted": p.statement("share_add", args{"Account": "ACMEORG.PROD_ANALYTICS", "Unrestricted": true}),
 		"share_remove":           p.statement("share_remove", args{"Account": "ACMEORG.OLD"}),
+		"role_grants":            p.statement("role_grants", args{"Role": "WAYBILL"}),
 		"grant_schema":           p.statement("grant_schema", args{"Schema": schemaShared}),
 		"grant_view":             p.statement("grant_view", args{"View": "WF_MOVIES__V3"}),
 		"revoke_view":            p.statement("revoke_view", args{"View": "WF_MOVIES__V3"}),
