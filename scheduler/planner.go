@@ -84,18 +84,23 @@ func (s *Scheduler) prepare(ctx context.Context, key waybill.RunKey) (p plan, er
 			wanted = append(wanted, c.ID)
 		}
 	}
-	if wanted, err = s.cfg.Ledger.MirrorRun(ctx, p.accepted, wanted); err != nil {
+	goes, err := s.cfg.Ledger.MirrorRun(ctx, p.accepted, wanted)
+	if err != nil {
 		return p, err
 	}
 	for _, c := range subscribers {
-		if c.Team != key.TeamID || !slices.Contains(wanted, c.ID) {
+		if c.Team != key.TeamID || !slices.Contains(goes.Connectors, c.ID) {
 			continue
 		}
 		first, ok := tasks.Starting(c.Kind)
 		if !ok {
 			return p, fmt.Errorf("connector %s: no task of this version delivers to kind %q", c.ID, c.Kind)
 		}
-		p.deliveries = append(p.deliveries, ledger.Planned{Task: first.Name, Queue: first.Queue, Connector: c.forLedger(first)})
+		queue := first.Queue
+		if slices.Contains(goes.Backfilled, c.ID) && !slices.Contains(wanted, c.ID) {
+			queue = ledger.Backfill
+		}
+		p.deliveries = append(p.deliveries, ledger.Planned{Task: first.Name, Queue: queue, Connector: c.forLedger(first)})
 	}
 	s.cfg.Log.InfoContext(ctx, "run planned", "team", key.TeamID, "workflow", key.WorkflowID, "job", key.JobID,
 		"generation", p.accepted.Generation, "schemaVersion", p.accepted.SchemaVersion, "deliveries", len(p.deliveries))

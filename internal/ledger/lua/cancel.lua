@@ -1,6 +1,6 @@
 -- Cancels a delivery; an attempt that is under way loses it.
 -- KEYS[1] slot prefix
--- ARGV[1] delivery  [2] why, in a word
+-- ARGV[1] delivery  [2] why, in a word  [3] "1" only if it is historical, and not under way
 -- Returns {outcome, turns}; outcome OK (also if it was cancelled before), GONE
 -- (no such delivery), or "complete", which cannot be cancelled.
 local id = ARGV[1]
@@ -8,6 +8,7 @@ local state = get(id, 'state')
 if not state then return { 'GONE', {} } end
 if state == 'complete' then return { state, {} } end
 if state == 'cancelled' then return { 'OK', {} } end
+if ARGV[3] == '1' and (state == 'running' or get(id, 'queue') ~= BACKFILL) then return { 'KEPT', {} } end
 local freed = leave(id)
 to_state(id, 'cancelled')
 not_due(id)

@@ -1,5 +1,6 @@
 -- Writes one delivery of a run's generation into its connector's backlog. A
--- delivery that is there already is left as it is; one of an older generation
+-- delivery that is there already is left as it is, but that a historical one
+-- that waits becomes live when a producer brings its run; one of an older generation
 -- starts again as this one, and a running attempt loses it.
 -- KEYS[1] slot prefix
 -- ARGV[1] delivery  [2] generation  [3] workflow  [4] job  [5] kind  [6] task  [7] queue
@@ -10,7 +11,15 @@
 local id, gen, connector, team = ARGV[1], tonumber(ARGV[2]), ARGV[11], ARGV[12]
 describe({ connector, team, ARGV[13], ARGV[14], ARGV[15], ARGV[16] })
 local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'fence', 'state', 'queue')
-if old[1] and tonumber(old[1]) >= gen then return { 'SAME', turns(connector) } end
+if old[1] and tonumber(old[1]) >= gen then
+  if tonumber(old[1]) == gen and old[4] == 'waiting' and old[5] == BACKFILL and ARGV[7] ~= BACKFILL then
+    leave(id)
+    set(id, 'queue', ARGV[7])
+    event(id, { what = 'live' })
+    wait(id)
+  end
+  return { 'SAME', turns(connector) }
+end
 
 local created = old[2] or NOW
 local flying = old[4] == 'queued' or old[4] == 'running' or old[4] == 'retrying'
