@@ -79,12 +79,9 @@ func (w *web) get(ctx context.Context, offset int64, v version) (*http.Response,
 		req.Header.Set("If-Range", v.validator)
 	}
 	if w.keyed {
-		key, err := w.opener.Platform.Key(ctx)
+		key, err := w.opener.Platform.headerKey(ctx)
 		if err != nil {
 			return nil, err
-		}
-		if key == "" || strings.ContainsFunc(key, notPrintableASCII) {
-			return nil, waybill.Failf(waybill.Blocked, "source.bad_key", "Mend the secret that platform.apiKey refers to: a key is one line of printable characters without blanks.", "the platform's key is not a header's value")
 		}
 		req.Header.Set("X-Api-Key", key)
 	}
