@@ -35,7 +35,13 @@ type Handlers struct {
 	Workspace *databricks.Workspace
 	// Source opens a run's records. A source that is not the pinned one is refused.
 	Source  func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
-	Brand   string
+	// Bucket is our own: the runs of a backfill are listed there.
+	Bucket storage.Store
+	// History lists the runs of the past, where no manifest does.
+	History History
+	// Describe is what the ledger is to know of a connector.
+	Describe func(c connectors.Connector) ledger.Connector
+	Brand    string
 	Limits  Limits
 	Metrics *monitoring.Metrics // may be nil
 	Log     *slog.Logger
@@ -53,5 +59,6 @@ func (h *Handlers) Routes() []tasks.Route {
 	return []tasks.Route{
 		tasks.Handle(tasks.ExportPush, h.ExportPush),
 		tasks.Handle(tasks.DeltaPublish, h.DeltaPublish),
+		tasks.Handle(tasks.BackfillChunk, h.BackfillChunk),
 	}
 }

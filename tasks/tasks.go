@@ -119,10 +119,10 @@ var ExportPush = Type[DeliveryRef]{Declaration{
 	Summary: "convert and upload every format in one pass (stage); read back size, checksum, metadata (verify)",
 }}
 
-// exponential is the retry policy of warehouses: 8 retries, from 10 s to 10 min.
-func exponential() RetryPolicy {
+// exponential is the retry policy of warehouses: so many retries, from 10 s to 10 min.
+func exponential(retries int) RetryPolicy {
 	var p RetryPolicy
-	for delay := 10 * time.Second; len(p.Delays) < 8; delay = min(2*delay, 10*time.Minute) {
+	for delay := 10 * time.Second; len(p.Delays) < retries; delay = min(2*delay, 10*time.Minute) {
 		p.Delays = append(p.Delays, delay)
 	}
 	return p
@@ -133,7 +133,7 @@ var DeltaPublish = Type[DeliveryRef]{Declaration{
 	Name:    "delta.publish",
 	Queue:   QueueDelta,
 	Timeout: time.Hour,
-	Retry:   exponential(),
+	Retry:   exponential(8),
 	Stages:  waybill.Stages(),
 	Starts:  []waybill.Kind{waybill.KindDatabricks, waybill.KindDeltaSharing},
 	Ordered: true,
@@ -141,9 +141,37 @@ var DeltaPublish = Type[DeliveryRef]{Declaration{
 		"share updated (share); share read back, then LATEST, WORKFLOW_RUNS last (verify)",
 }}
 
+// BackfillRef names one backfill of a connector.
+type BackfillRef struct {
+	Connector string `json:"connector"`
+	Number    int    `json:"number"` // of the connector's backfills, from 1
+}
+
+// Validate implements [Payload].
+func (r BackfillRef) Validate() error {
+	var p waybill.Problems
+	if !waybill.ValidID(r.Connector) {
+		p.Addf("connector", "%s is not a connector's id", waybill.Quote(r.Connector))
+	}
+	if r.Number < 1 {
+		p.Addf("number", "%d is not the number of a backfill; they count from 1", r.Number)
+	}
+	return p.Err()
+}
+
+// BackfillChunk turns windows of historical runs into deliveries.
+var BackfillChunk = Type[BackfillRef]{Declaration{
+	Name:    "backfill.chunk",
+	Queue:   QueueBackfill,
+	Timeout: time.Hour,
+	Retry:   exponential(10),
+	Stages:  []waybill.Stage{waybill.StageStage},
+	Summary: "list the runs of the past, oldest first; then a window of them after the other becomes deliveries (stage)",
+}}
+
 // All lists the declarations.
 func All() []Declaration {
-	return []Declaration{ExportPush.Declaration, DeltaPublish.Declaration}
+	return []Declaration{ExportPush.Declaration, DeltaPublish.Declaration, BackfillChunk.Declaration}
 }
 
 // Lookup returns the declaration of a task type.

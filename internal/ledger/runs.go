@@ -40,6 +40,9 @@ type Accepted struct {
 	alias string // another revision that means the same
 }
 
+// Historical reports whether only a backfill brought the run so far.
+func (a Accepted) Historical() bool { return a.facts != "" }
+
 // ConflictError refuses a run whose job was handed in before with other content.
 type ConflictError struct {
 	Run    waybill.RunKey
