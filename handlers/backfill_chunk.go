@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	chunkRuns   = 100 // of one chunk
+	ChunkRuns   = 100 // of one chunk
 	chunksAhead = 20  // chunks under way at most, should single deliveries of them take long
 )
 
@@ -166,7 +166,7 @@ func (b *backfill) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for left < chunkRuns && b.State == ledger.BackfillRunning && b.Next < b.Size.Chunks && b.Next-b.Past < chunksAhead {
+	for left < ChunkRuns && b.State == ledger.BackfillRunning && b.Next < b.Size.Chunks && b.Next-b.Past < chunksAhead {
 		n, err := b.bring(ctx)
 		if err != nil {
 			return err

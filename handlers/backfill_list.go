@@ -86,7 +86,7 @@ func (h *Handlers) measure(ctx context.Context, c connectors.Connector, p ledger
 			return size, err
 		}
 		size.Runs, size.Rows, chunk = size.Runs+1, size.Rows+run.RowCount, append(chunk, run)
-		if len(chunk) == chunkRuns {
+		if len(chunk) == ChunkRuns {
 			if err := write(); err != nil {
 				return size, err
 			}
@@ -133,7 +133,7 @@ func (h *Handlers) estimate(ctx context.Context, c connectors.Connector, workflo
 	if c.Storage != nil {
 		size.Objects = (len(c.Storage.Formats) + 1) * size.Runs
 	}
-	if c.Kind == waybill.KindSnowflake {
+	if c.Kind == "snowflake" {
 		size.Credits = size.Time.Hours() // the smallest warehouse: one an hour
 	}
 	return nil

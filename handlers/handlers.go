@@ -34,7 +34,7 @@ type Handlers struct {
 	// Workspace is our Databricks workspace; nil where there is none.
 	Workspace *databricks.Workspace
 	// Source opens a run's records. A source that is not the pinned one is refused.
-	Source  func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
+	Source func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
 	// Bucket is our own: the runs of a backfill are listed there.
 	Bucket storage.Store
 	// History lists the runs of the past, where no manifest does.
@@ -42,9 +42,9 @@ type Handlers struct {
 	// Describe is what the ledger is to know of a connector.
 	Describe func(c connectors.Connector) ledger.Connector
 	Brand    string
-	Limits  Limits
-	Metrics *monitoring.Metrics // may be nil
-	Log     *slog.Logger
+	Limits   Limits
+	Metrics  *monitoring.Metrics // may be nil
+	Log      *slog.Logger
 }
 
 // Limits bound one record; zero values take the converter's defaults.

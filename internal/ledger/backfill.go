@@ -31,6 +31,12 @@ const (
 	BackfillFailed     BackfillState = "failed"     // it does not go on by itself: see its Note; resume tries again
 )
 
+// BackfillStates lists them.
+func BackfillStates() []BackfillState {
+	return []BackfillState{BackfillPlanning, BackfillWaiting, BackfillRunning, BackfillPaused, BackfillCancelling,
+		BackfillComplete, BackfillCancelled, BackfillFailed}
+}
+
 // BackfillPlan is a plan to bring a connector the runs of the past, and how far it
 // has come. It is small whatever the number of runs: those stand in chunks in
 // our bucket. A connector has one at a time.
@@ -310,4 +316,37 @@ func (l *Ledger) Deliveries(ctx context.Context, ids []string) ([]waybill.Delive
 		at[i].id = id
 	}
 	return l.deliveries(ctx, at)
+}
+
+// Pause stops a backfill. Pausing one that is paused is a success.
+func (b *BackfillPlan) Pause() error {
+	switch {
+	case b.State == BackfillPaused:
+		return nil
+	case !b.Active() || b.State == BackfillCancelling:
+		return fmt.Errorf("its last backfill is %s: %w", b.State, ErrBackfillEnded)
+	}
+	b.State, b.Before = BackfillPaused, b.State
+	return nil
+}
+
+// Resume lets a paused backfill, or one that failed, go on where it was.
+func (b *BackfillPlan) Resume() error {
+	switch {
+	case b.State == BackfillPaused || b.State == BackfillFailed:
+		b.State, b.Before, b.Note, b.Code = b.Before, "", "", ""
+		b.Failures, b.NextAt = 0, time.Time{}
+	case !b.Active() || b.State == BackfillCancelling:
+		return fmt.Errorf("its last backfill is %s: %w", b.State, ErrBackfillEnded)
+	}
+	return nil
+}
+
+// Cancel has what waits of a backfill taken back, and ends it.
+func (b *BackfillPlan) Cancel() error {
+	if b.Ended() {
+		return fmt.Errorf("its last backfill is %s: %w", b.State, ErrBackfillEnded)
+	}
+	b.State, b.Before, b.NextAt, b.Failures = BackfillCancelling, "", time.Time{}, 0
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/waybillhq/waybill/handlers"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/scheduler"
 	"github.com/waybillhq/waybill/tasks"
 )
@@ -52,4 +53,22 @@ func (f *Fleet) MeasureBackfill(ctx context.Context, c connectors.Connector, p l
 // BackfillProgress looks at how far a backfill has come.
 func (f *Fleet) BackfillProgress(ctx context.Context, p ledger.BackfillPlan) (handlers.BackfillProgress, error) {
 	return f.handlers().BackfillProgress(ctx, p)
+}
+
+func (f *Fleet) backfillFigures(ctx context.Context) (monitoring.BackfillFigures, error) {
+	figures := monitoring.BackfillFigures{States: map[string]int{}}
+	for _, state := range ledger.BackfillStates() {
+		figures.States[string(state)] = 0
+	}
+	all, err := f.Ledger.Backfills(ctx)
+	for _, b := range all {
+		figures.States[string(b.State)]++
+		if !b.Ended() {
+			figures.Planned += b.Size.Runs
+			figures.HandedIn += min(b.Next*handlers.ChunkRuns, b.Size.Runs)
+			figures.Complete += b.Done.Complete
+			figures.Failed += b.Done.Failed
+		}
+	}
+	return figures, err
 }

@@ -189,9 +189,9 @@ func (f *Fleet) handlers() *handlers.Handlers {
 		History:  source.History{Web: f.guard, Platform: sources.Platform},
 		Describe: f.describe,
 		Brand:    f.Config.Brand,
-		Limits:  handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
-		Metrics: f.metrics,
-		Log:     f.Log,
+		Limits:   handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
+		Metrics:  f.metrics,
+		Log:      f.Log,
 	}
 }
 
