@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +13,10 @@ import (
 	"github.com/waybillhq/waybill/tasks"
 )
 
-const (
-	ChunkRuns   = 100 // of one chunk
-	chunksAhead = 20  // chunks under way at most, should single deliveries of them take long
-)
+// ChunkRuns is how many runs are one chunk of a backfill.
+const ChunkRuns = 100
+
+const chunksAhead = 20 // chunks under way at most, should single deliveries of them take long
 
 // BackfillChunk takes a connector's backfill as far as it can go just now: lists
 // its runs, waits for the first live delivery, counts the chunks that have
@@ -166,7 +167,7 @@ func (b *backfill) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for left < ChunkRuns && b.State == ledger.BackfillRunning && b.Next < b.Size.Chunks && b.Next-b.Past < chunksAhead {
+	for left < b.h.chunkRuns() && b.State == ledger.BackfillRunning && b.Next < b.Size.Chunks && b.Next-b.Past < chunksAhead {
 		n, err := b.bring(ctx)
 		if err != nil {
 			return err
@@ -182,6 +183,8 @@ func (b *backfill) advance(ctx context.Context) error {
 		p.EndedAt = b.now
 	})
 }
+
+func (h *Handlers) chunkRuns() int { return cmp.Or(h.ChunkRuns, ChunkRuns) }
 
 // bring makes deliveries of the next chunk; then the checkpoint moves.
 func (b *backfill) bring(ctx context.Context) (int, error) {

@@ -190,8 +190,10 @@ func (s *runSorter) spill() error {
 	}
 	clear(s.batch) // lets go of what the runs hold
 	s.batch = s.batch[:0]
-	_, seek := f.Seek(0, io.SeekStart)
-	if err := errors.Join(w.Flush(), seek); err != nil {
+	if err = w.Flush(); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		return fmt.Errorf("sort runs: %w", err)
 	}
 	return nil

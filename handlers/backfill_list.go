@@ -86,7 +86,7 @@ func (h *Handlers) measure(ctx context.Context, c connectors.Connector, p ledger
 			return size, err
 		}
 		size.Runs, size.Rows, chunk = size.Runs+1, size.Rows+run.RowCount, append(chunk, run)
-		if len(chunk) == ChunkRuns {
+		if len(chunk) == h.chunkRuns() {
 			if err := write(); err != nil {
 				return size, err
 			}

@@ -41,6 +41,8 @@ type Handlers struct {
 	History History
 	// Describe is what the ledger is to know of a connector.
 	Describe func(c connectors.Connector) ledger.Connector
+	// ChunkRuns is how many runs are one chunk of a backfill; 0: [ChunkRuns].
+	ChunkRuns int
 	Brand    string
 	Limits   Limits
 	Metrics  *monitoring.Metrics // may be nil

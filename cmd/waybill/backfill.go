@@ -257,4 +257,3 @@ func (p *program) backfillResume() *cobra.Command {
 func (p *program) backfillCancel() *cobra.Command {
 	return p.changing("cancel", "End a backfill; what waits is taken back, what was delivered stays", "is being cancelled", true, (*ledger.BackfillPlan).Cancel)
 }
-
