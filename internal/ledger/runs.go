@@ -34,7 +34,13 @@ type Accepted struct {
 	Revision      string
 	Generation    int // 1, and one more for each replacement
 	SchemaVersion int // n of V<n>
+
+	facts string // of a run that only a backfill brought; empty: a producer did
+	alias string // another revision that means the same
 }
+
+// Historical reports whether only a backfill brought the run so far.
+func (a Accepted) Historical() bool { return a.facts != "" }
 
 // ConflictError refuses a run whose job was handed in before with other content.
 type ConflictError struct {
@@ -52,6 +58,10 @@ func (e *ConflictError) Error() string {
 // Handing in the same revision again is a success and changes nothing; another
 // revision is a [*ConflictError] unless the run says replace.
 func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) {
+	return l.accept(ctx, run, false)
+}
+
+func (l *Ledger) accept(ctx context.Context, run waybill.Run, historical bool) (Accepted, error) {
 	if err := run.Validate(); err != nil {
 		return Accepted{}, err
 	}
@@ -59,20 +69,17 @@ func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) 
 	if err != nil {
 		return Accepted{}, fmt.Errorf("encode run: %w", err)
 	}
-	replace, fresh := "0", "0"
-	if run.Replace {
-		replace = "1"
-	}
+	fresh := false
 	for {
-		r, err := l.runConfirmed(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)), run.RunKey.String(), run.Revision(), text, replace,
-			run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), run.FinishedAt.UnixMilli(), fresh)
+		r, err := l.runConfirmed(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)), run.RunKey.String(), run.Revision(), text, flag(run.Replace),
+			run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), run.FinishedAt.UnixMilli(), flag(fresh), run.Facts(), flag(historical))
 		switch r.text(0) { // the first two have written nothing that a replica must have
 		case "VERSION":
 			err = l.claimVersion(ctx, run, int(r.int(1)))
 		case "LOOK":
 			err = l.restoreRun(ctx, run.RunKey)
 			if errors.Is(err, waybill.ErrNotFound) {
-				fresh, err = "1", nil
+				fresh, err = true, nil
 			}
 		default:
 			if err == nil {
@@ -109,7 +116,8 @@ func decodeRun(key waybill.RunKey, fields map[string]string) (Accepted, error) {
 	if fields["revision"] == "" {
 		return Accepted{}, fmt.Errorf("run %s: %w", key, waybill.ErrNotFound)
 	}
-	a := Accepted{Outcome: OutcomeSame, Revision: fields["revision"], Generation: atoi(fields["gen"]), SchemaVersion: atoi(fields["version"])}
+	a := Accepted{Outcome: OutcomeSame, Revision: fields["revision"], Generation: atoi(fields["gen"]), SchemaVersion: atoi(fields["version"]),
+		facts: fields["historical"], alias: fields["alias"]}
 	if err := json.Unmarshal([]byte(fields["run"]), &a.Run); err != nil {
 		return Accepted{}, fmt.Errorf("decode run %s: %w", key, err)
 	}
@@ -172,8 +180,14 @@ type Planned struct {
 // their connectors have room for, beside the caller: see [Ledger.Wait]. It is
 // idempotent.
 func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) error {
+	return l.plan(ctx, a, deliveries, true)
+}
+
+// plan does so; whole says that the run has no other deliveries.
+func (l *Ledger) plan(ctx context.Context, a Accepted, deliveries []Planned, whole bool) error {
 	key := a.Run.RunKey
-	args := []any{key.String(), a.Generation, key.TeamID, key.WorkflowID, key.JobID, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), millis(l.opts.Grace)}
+	args := []any{key.String(), a.Generation, key.TeamID, key.WorkflowID, key.JobID, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(),
+		millis(l.opts.Grace), flag(whole)}
 	for _, d := range deliveries {
 		if d.Team != key.TeamID {
 			return fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)
@@ -187,4 +201,12 @@ func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) err
 	l.dispatch(ctx, r.ready(1))
 	l.admit(r.turns(0))
 	return nil
+}
+
+// flag is how scripts are told yes or no.
+func flag(yes bool) string {
+	if yes {
+		return "1"
+	}
+	return "0"
 }

@@ -35,6 +35,7 @@ func (f *Fleet) SchedulerMux() *http.ServeMux {
 	if f.Config.Platform.URL != "" {
 		f.Registry.MustRegister(monitoring.NewActivityLag(f.activityLag, f.Log))
 	}
+	f.Registry.MustRegister(monitoring.NewBackfillCollector(f.backfillFigures, f.Log))
 	mux := f.Mux()
 	mux.Handle(QueueViewPath+"/", monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath))
 	mux.Handle("GET /{$}", http.RedirectHandler(QueueViewPath+"/", http.StatusFound))

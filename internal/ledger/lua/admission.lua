@@ -2,7 +2,7 @@
 -- that change it.
 
 -- What is known of a connector, read once.
-local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'paused', 'failures' }
+local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'paused', 'failures', 'held' }
 local connectors = {}
 
 local function con(name)
@@ -56,6 +56,7 @@ local function room(connector, queue)
   local waiting = redis.call('ZCARD', P .. 'q:' .. queue .. ':' .. connector)
   if waiting == 0 or paused(connector) then return 0 end
   local c = con(connector)
+  if c.held and queue == BACKFILL then return 0 end
   local busy = redis.call('SCARD', P .. 'if:' .. c.queue .. ':' .. connector)
   if queue ~= c.queue then busy = busy + redis.call('SCARD', P .. 'if:' .. queue .. ':' .. connector) end
   return math.max(math.min(num(c.limit) - busy, waiting), 0)
