@@ -135,9 +135,18 @@ func (s Source) location() string {
 // one revision are the same run. It is 64 hex digits over finishedAt,
 // rowCount, the descriptor's fingerprint and date orders, the source's URI
 // without its query, and its checksum if given.
-func (r Run) Revision() string {
+func (r Run) Revision() string { return digest(r.claims()) }
+
+// Facts identifies what is said of the run itself: its revision, but for where
+// its records are. The run's history and its producer may name different
+// places; they mean the same run while the facts agree.
+func (r Run) Facts() string {
+	return digest(slices.DeleteFunc(r.claims(), func(c claim) bool { return strings.HasPrefix(c.field, "source.") }))
+}
+
+func digest(claims []claim) string {
 	h := sha256.New()
-	for _, c := range r.claims() {
+	for _, c := range claims {
 		fmt.Fprintf(h, "%s=%q\n", c.field, c.value)
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -42,10 +42,18 @@ type Handlers struct {
 	Source func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
 	// Activity is the platform's activity log; nil where there is no platform.
 	Activity ActivityLog
-	Brand    string
-	Limits   Limits
-	Metrics  *monitoring.Metrics // may be nil
-	Log      *slog.Logger
+	// Bucket is our own: the runs of a backfill are listed there.
+	Bucket storage.Store
+	// History lists the runs of the past, where no manifest does.
+	History History
+	// Describe is what the ledger is to know of a connector.
+	Describe func(c connectors.Connector) ledger.Connector
+	// ChunkRuns is how many runs are one chunk of a backfill; 0: [ChunkRuns].
+	ChunkRuns int
+	Brand     string
+	Limits    Limits
+	Metrics   *monitoring.Metrics // may be nil
+	Log       *slog.Logger
 }
 
 // Limits bound one record; zero values take the converter's defaults.
@@ -63,5 +71,6 @@ func (h *Handlers) Routes() []tasks.Route {
 		tasks.Handle(tasks.SnowflakePublish, h.SnowflakePublish),
 		tasks.Handle(tasks.DeltaPublish, h.DeltaPublish),
 		tasks.Handle(tasks.ActivitySync, h.ActivitySync),
+		tasks.Handle(tasks.BackfillChunk, h.BackfillChunk),
 	}
 }

@@ -43,7 +43,8 @@ var (
 // Catalog lists every metric of this package, for the documentation.
 func Catalog() []Metric {
 	list := []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, bytesOut, rowsOut,
-		castFailures, quarantined, pauses, queueSize, queueTasks, queueLatency, queuePaused, queueErrors, shareRequests}
+		castFailures, quarantined, pauses, queueSize, queueTasks, queueLatency, queuePaused, queueErrors, shareRequests,
+		backfills, backfillRuns}
 	list = append(list, activityCatalog()...)
 	for i := range list {
 		list[i].Labels = slices.Clone(list[i].Labels) // the caller's to sort
@@ -179,10 +180,8 @@ func (m *Metrics) Delivered(kind waybill.Kind, rows, bytes int64, freshness time
 	if m == nil {
 		return
 	}
-	label := bounded(kind, m.kinds)
-	m.rows.WithLabelValues(label).Add(float64(max(0, rows)))
-	m.bytes.WithLabelValues(label).Add(float64(max(0, bytes)))
-	m.freshness.WithLabelValues(label).Observe(max(0, freshness).Seconds())
+	m.Backfilled(kind, rows, bytes)
+	m.freshness.WithLabelValues(bounded(kind, m.kinds)).Observe(max(0, freshness).Seconds())
 }
 
 // Paused counts a connector that was paused after failures in a row.

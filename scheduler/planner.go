@@ -84,22 +84,42 @@ func (s *Scheduler) prepare(ctx context.Context, key waybill.RunKey) (p plan, er
 			wanted = append(wanted, c.ID)
 		}
 	}
-	if wanted, err = s.cfg.Ledger.MirrorRun(ctx, p.accepted, wanted); err != nil {
+	goes, err := s.cfg.Ledger.MirrorRun(ctx, p.accepted, wanted)
+	if err != nil {
 		return p, err
 	}
 	for _, c := range subscribers {
-		if c.Team != key.TeamID || !slices.Contains(wanted, c.ID) {
+		if c.Team != key.TeamID || !slices.Contains(goes.Connectors, c.ID) {
 			continue
 		}
 		first, ok := tasks.Starting(c.Kind)
 		if !ok {
 			return p, fmt.Errorf("connector %s: no task of this version delivers to kind %q", c.ID, c.Kind)
 		}
-		p.deliveries = append(p.deliveries, ledger.Planned{Task: first.Name, Queue: first.Queue, Connector: c.forLedger(first)})
+		queue := first.Queue
+		if p.accepted.Historical() || slices.Contains(goes.Backfilled, c.ID) && !slices.Contains(wanted, c.ID) {
+			queue = ledger.Backfill // Redis was lost, and this run comes back
+		} else if err := s.beginBackfill(ctx, c); err != nil {
+			return p, err
+		}
+		p.deliveries = append(p.deliveries, ledger.Planned{Task: first.Name, Queue: queue, Connector: c.forLedger(first)})
 	}
 	s.cfg.Log.InfoContext(ctx, "run planned", "team", key.TeamID, "workflow", key.WorkflowID, "job", key.JobID,
 		"generation", p.accepted.Generation, "schemaVersion", p.accepted.SchemaVersion, "deliveries", len(p.deliveries))
 	return p, nil
+}
+
+// beginBackfill begins the first backfill of a connector that wants its history.
+func (s *Scheduler) beginBackfill(ctx context.Context, c Subscriber) error {
+	if _, begun := s.begun.Load(c.ID); begun || !c.Backfill {
+		return nil
+	}
+	_, err := s.cfg.Ledger.StartBackfill(ctx, ledger.BackfillPlan{Connector: c.ID, Team: c.Team}, true)
+	if err != nil && !errors.Is(err, ledger.ErrBackfillThere) {
+		return err
+	}
+	s.begun.Store(c.ID, nil)
+	return nil
 }
 
 // describe tells the ledger what connectors are: a changed limit takes effect

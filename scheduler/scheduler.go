@@ -26,6 +26,7 @@ type Subscriber struct {
 	MaxInFlight int
 	Destination string // what can be paused as one, e.g. s3/eu-central-1
 	Wants       func(workflowID string) bool
+	Backfill    bool // its history is brought when its first run is planned
 }
 
 // Subscribers lists a team's connectors, or, for team "", everybody's.
@@ -54,6 +55,8 @@ type Config struct {
 type Scheduler struct {
 	cfg    Config
 	ticker *asynq.Client // of tasks that are due at regular times
+
+	begun sync.Map // connectors whose first backfill is known to have begun
 }
 
 const (

@@ -136,10 +136,10 @@ var ExportPush = Type[DeliveryRef]{Declaration{
 	Summary: "convert and upload every format in one pass (stage); read back size, checksum, metadata (verify)",
 }}
 
-// exponential is the retry policy of warehouses: 8 retries, from 10 s to 10 min.
-func exponential() RetryPolicy {
+// exponential is the retry policy of warehouses: so many retries, from 10 s to 10 min.
+func exponential(retries int) RetryPolicy {
 	var p RetryPolicy
-	for delay := 10 * time.Second; len(p.Delays) < 8; delay = min(2*delay, 10*time.Minute) {
+	for delay := 10 * time.Second; len(p.Delays) < retries; delay = min(2*delay, 10*time.Minute) {
 		p.Delays = append(p.Delays, delay)
 	}
 	return p
@@ -150,7 +150,7 @@ var SnowflakeLoad = Type[DeliveryRef]{Declaration{
 	Name:    "snowflake.load",
 	Queue:   QueueSnowflake,
 	Timeout: time.Hour,
-	Retry:   exponential(),
+	Retry:   exponential(8),
 	Stages:  []waybill.Stage{waybill.StageStage, waybill.StageSchema, waybill.StageLoad},
 	Starts:  []waybill.Kind{waybill.KindSnowflake},
 	Ordered: true,
@@ -163,7 +163,7 @@ var SnowflakePublish = Type[DeliveryRef]{Declaration{
 	Name:    "snowflake.publish",
 	Queue:   QueueSnowflake,
 	Timeout: time.Hour,
-	Retry:   exponential(),
+	Retry:   exponential(8),
 	Stages:  []waybill.Stage{waybill.StageShare, waybill.StageVerify},
 	Ordered: true,
 	Summary: "views and grants (share); grants and accounts read back, the run shown and counted through its view, then LATEST (verify)",
@@ -174,7 +174,7 @@ var DeltaPublish = Type[DeliveryRef]{Declaration{
 	Name:    "delta.publish",
 	Queue:   QueueDelta,
 	Timeout: time.Hour,
-	Retry:   exponential(),
+	Retry:   exponential(8),
 	Stages:  waybill.Stages(),
 	Starts:  []waybill.Kind{waybill.KindDatabricks, waybill.KindDeltaSharing},
 	Ordered: true,
@@ -193,9 +193,38 @@ var ActivitySync = Type[ConnectorRef]{Declaration{
 		"then the cursor moves (verify)",
 }}
 
+// BackfillRef names one backfill of a connector.
+type BackfillRef struct {
+	Connector string `json:"connector"`
+	Number    int    `json:"number"` // of the connector's backfills, from 1
+}
+
+// Validate implements [Payload].
+func (r BackfillRef) Validate() error {
+	var p waybill.Problems
+	if !waybill.ValidID(r.Connector) {
+		p.Addf("connector", "%s is not a connector's id", waybill.Quote(r.Connector))
+	}
+	if r.Number < 1 {
+		p.Addf("number", "%d is not the number of a backfill; they count from 1", r.Number)
+	}
+	return p.Err()
+}
+
+// BackfillChunk turns windows of historical runs into deliveries.
+var BackfillChunk = Type[BackfillRef]{Declaration{
+	Name:    "backfill.chunk",
+	Queue:   QueueBackfill,
+	Timeout: time.Hour,
+	Retry:   exponential(10),
+	Stages:  []waybill.Stage{waybill.StageStage},
+	Summary: "list the runs of the past, oldest first; then a window of them after the other becomes deliveries (stage)",
+}}
+
 // All lists the declarations.
 func All() []Declaration {
-	return []Declaration{ExportPush.Declaration, SnowflakeLoad.Declaration, SnowflakePublish.Declaration, DeltaPublish.Declaration, ActivitySync.Declaration}
+	return []Declaration{ExportPush.Declaration, SnowflakeLoad.Declaration, SnowflakePublish.Declaration, DeltaPublish.Declaration,
+		ActivitySync.Declaration, BackfillChunk.Declaration}
 }
 
 // Lookup returns the declaration of a task type.

@@ -71,7 +71,7 @@ func root(force context.Context) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.PersistentFlags().StringVar(&p.configFile, "config", os.Getenv("WAYBILL_CONFIG"), "the fleet's configuration (default: waybill.yaml, if there is one)")
-	cmd.AddCommand(p.worker(), p.scheduler(), p.share(), p.run(), p.connector(), p.delivery(), p.ledger(), p.convert(), p.doctor(), p.health())
+	cmd.AddCommand(p.worker(), p.scheduler(), p.share(), p.run(), p.connector(), p.delivery(), p.backfill(), p.ledger(), p.convert(), p.doctor(), p.health())
 	return cmd
 }
 

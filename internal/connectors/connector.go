@@ -24,6 +24,7 @@ type Connector struct {
 	MaxInFlight        int           `json:"maxInFlight,omitempty" yaml:"maxInFlight"`               // deliveries under way at once; 0: the fleet's default
 	MalformedTolerated int64         `json:"malformedTolerated,omitempty" yaml:"malformedTolerated"` // malformed records a run may have
 	ActivityLog        *bool         `json:"activityLog,omitempty" yaml:"activityLog"`               // nil: see [Connector.LogsActivity]
+	Backfill           string        `json:"backfill,omitempty" yaml:"backfill"`                     // "initial": its history is brought when its first run is delivered
 	Storage            *Storage      `json:"storage,omitempty" yaml:"storage"`                       // kind storage
 	Snowflake          *Snowflake    `json:"snowflake,omitempty" yaml:"snowflake"`                   // kind snowflake
 	Databricks         *Databricks   `json:"databricks,omitempty" yaml:"databricks"`                 // kind databricks

@@ -25,6 +25,9 @@ var connectorID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 
 const maxInFlight = 1000
 
+// BackfillInitial in a connector has its history brought by itself.
+const BackfillInitial = "initial"
+
 // Validate returns everything wrong with the connector.
 func (r Rules) Validate(c Connector) waybill.Problems {
 	var p waybill.Problems
@@ -43,6 +46,9 @@ func (r Rules) Validate(c Connector) waybill.Problems {
 	}
 	if c.MalformedTolerated < 0 {
 		p.Addf("malformedTolerated", "%d is negative; give the number of malformed records a run may have", c.MalformedTolerated)
+	}
+	if c.Backfill != "" && c.Backfill != "none" && c.Backfill != BackfillInitial {
+		p.Addf("backfill", "%s is not a backfill; write initial to have the history brought once the first run is delivered, or leave it out", waybill.Quote(c.Backfill))
 	}
 	p.Add("", sections(c))
 	if c.Storage != nil {

@@ -47,6 +47,8 @@ type Lease struct {
 	Fence    int64 // greater than that of every earlier attempt
 	Started  time.Time
 
+	Historical bool // a backfill brought it, and no producer since
+
 	ledger *Ledger
 	prefix string
 	poison bool
@@ -86,6 +88,7 @@ func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) 
 func (ls *Lease) load(id string, delivery, run map[string]string) (err error) {
 	ls.Delivery = deliveryOf(id, delivery)
 	ls.Fence, _ = strconv.ParseInt(delivery["fence"], 10, 64) // the script wrote it
+	ls.Historical = delivery["queue"] == Backfill
 	accepted, err := decodeRun(ls.Delivery.RunKey, run)
 	if err != nil {
 		return err

@@ -113,7 +113,8 @@ func (l *Ledger) restore(ctx context.Context, t traces) (done restored, err erro
 	if unfinished {
 		plan = "1"
 	}
-	r, err := l.run(ctx, restoreRunScript, prefix(waybill.Slot(t.run.TeamID)), t.run.String(), m.Revision, m.Generation, m.SchemaVersion, text, plan)
+	r, err := l.run(ctx, restoreRunScript, prefix(waybill.Slot(t.run.TeamID)), t.run.String(), m.Revision, m.Generation, m.SchemaVersion, text, plan,
+		m.Historical, m.Alias)
 	if err != nil || r.int(0) == 0 {
 		return done, err
 	}

@@ -35,7 +35,13 @@ type Accepted struct {
 	Revision      string
 	Generation    int // 1, and one more for each replacement
 	SchemaVersion int // n of V<n>
+
+	facts string // of a run that only a backfill brought; empty: a producer did
+	alias string // another revision that means the same
 }
+
+// Historical reports whether only a backfill brought the run so far.
+func (a Accepted) Historical() bool { return a.facts != "" }
 
 // ConflictError refuses a run whose job was handed in before with other content.
 type ConflictError struct {
@@ -53,6 +59,10 @@ func (e *ConflictError) Error() string {
 // Handing in the same revision again is a success and changes nothing; another
 // revision is a [*ConflictError] unless the run says replace.
 func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) {
+	return l.accept(ctx, run, false)
+}
+
+func (l *Ledger) accept(ctx context.Context, run waybill.Run, historical bool) (Accepted, error) {
 	if err := run.Validate(); err != nil {
 		return Accepted{}, err
 	}
@@ -60,13 +70,16 @@ func (l *Ledger) Accept(ctx context.Context, run waybill.Run) (Accepted, error) 
 	if err != nil {
 		return Accepted{}, fmt.Errorf("encode run: %w", err)
 	}
-	replace, fresh := "0", "0"
+	replace, fresh, brought := "0", "0", "0"
 	if run.Replace {
 		replace = "1"
 	}
+	if historical {
+		brought = "1"
+	}
 	for {
 		r, err := l.runConfirmed(ctx, acceptScript, prefix(waybill.Slot(run.TeamID)), run.RunKey.String(), run.Revision(), text, replace,
-			run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), run.FinishedAt.UnixMilli(), fresh)
+			run.TeamID+"/"+run.WorkflowID, run.Schema.Fingerprint(), run.FinishedAt.UnixMilli(), fresh, run.Facts(), brought)
 		switch r.text(0) { // the first two have written nothing that a replica must have
 		case "VERSION":
 			err = l.claimVersion(ctx, run, int(r.int(1)))
@@ -110,7 +123,8 @@ func decodeRun(key waybill.RunKey, fields map[string]string) (Accepted, error) {
 	if fields["revision"] == "" {
 		return Accepted{}, fmt.Errorf("run %s: %w", key, waybill.ErrNotFound)
 	}
-	a := Accepted{Outcome: OutcomeSame, Revision: fields["revision"], Generation: atoi(fields["gen"]), SchemaVersion: atoi(fields["version"])}
+	a := Accepted{Outcome: OutcomeSame, Revision: fields["revision"], Generation: atoi(fields["gen"]), SchemaVersion: atoi(fields["version"]),
+		facts: fields["historical"], alias: fields["alias"]}
 	if err := json.Unmarshal([]byte(fields["run"]), &a.Run); err != nil {
 		return Accepted{}, fmt.Errorf("decode run %s: %w", key, err)
 	}
@@ -173,21 +187,28 @@ type Planned struct {
 // connectors have room for, beside the caller: see [Ledger.Wait]. It is idempotent: a crash half-way is mended by
 // planning again.
 func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) error {
-	key := a.Run.RunKey
-	p := prefix(waybill.Slot(key.TeamID))
 	for _, d := range deliveries {
-		if d.Team != key.TeamID {
-			return fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)
-		}
-		args := []any{waybill.DeliveryID(key, d.ID), a.Generation, key.WorkflowID, key.JobID, string(d.Kind), d.Task,
-			d.Queue, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), millis(l.opts.Grace)}
-		r, err := l.run(ctx, planScript, p, append(args, d.args()...)...)
-		if err != nil {
+		if err := l.planOne(ctx, a, d); err != nil {
 			return err
 		}
-		l.dispatch(ctx, r.ready(2))
-		l.admitBeside(ctx, r.turns(1))
 	}
-	_, err := l.run(ctx, plannedScript, p, key.String(), a.Generation)
+	key := a.Run.RunKey
+	_, err := l.run(ctx, plannedScript, prefix(waybill.Slot(key.TeamID)), key.String(), a.Generation)
 	return err
+}
+
+func (l *Ledger) planOne(ctx context.Context, a Accepted, d Planned) error {
+	key := a.Run.RunKey
+	if d.Team != key.TeamID {
+		return fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)
+	}
+	args := []any{waybill.DeliveryID(key, d.ID), a.Generation, key.WorkflowID, key.JobID, string(d.Kind), d.Task,
+		d.Queue, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), millis(l.opts.Grace)}
+	r, err := l.run(ctx, planScript, prefix(waybill.Slot(key.TeamID)), append(args, d.args()...)...)
+	if err != nil {
+		return err
+	}
+	l.dispatch(ctx, r.ready(2))
+	l.admitBeside(ctx, r.turns(1))
+	return nil
 }

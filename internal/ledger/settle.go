@@ -100,6 +100,10 @@ func (l *Ledger) Cancel(ctx context.Context, id, why string) error {
 	if err := l.change(ctx, cancelScript, id, why, "what was delivered cannot be cancelled"); err != nil {
 		return err
 	}
+	return l.withdraw(ctx, id)
+}
+
+func (l *Ledger) withdraw(ctx context.Context, id string) error {
 	d, err := l.Delivery(ctx, id)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (b bundle) planAll(t *testing.T, connectors ...string) {
 			t.Fatal(err)
 		}
 		var list []ledger.Planned
-		for _, c := range wanted {
+		for _, c := range wanted.Connectors {
 			list = append(list, planned(key.TeamID, c, 1000)...)
 		}
 		if err := b.Plan(t.Context(), a, list); err != nil {

@@ -128,6 +128,8 @@ var platformAnswers = []answer{
 		"The platform refuses Waybill's key; check platform.apiKey in the fleet's configuration and what the key may read.", nil},
 	{[]int{http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable}, waybill.Throttled, "platform.throttled",
 		"The platform's API asks for patience; it is asked again by itself.", nil},
+	{[]int{http.StatusNotFound}, waybill.Blocked, "platform.not_found",
+		"The platform does not know a workflow that it was asked about; correct the workflow's id, or check what the key of platform.apiKey may read.", nil},
 }
 
 // platformStatus is what an answer other than the wanted one means. Nothing of

@@ -203,10 +203,13 @@ func (f *Fleet) handlers() *handlers.Handlers {
 			return sources.Open(ctx, team, s, pin)
 		},
 		Activity: f.activityLog(),
+		Bucket:   f.bucket,
+		History:  source.History{Web: f.guard, Platform: sources.Platform},
+		Describe: f.describe,
 		Brand:    f.Config.Brand,
-		Limits:  handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
-		Metrics: f.metrics,
-		Log:     f.Log,
+		Limits:   handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
+		Metrics:  f.metrics,
+		Log:      f.Log,
 	}
 }
 
@@ -229,7 +232,8 @@ func (f *Fleet) platform() source.Platform {
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
 	return scheduler.New(scheduler.Config{
-		Ledger: f.Ledger, Subscribers: f.subscribers, Entries: f.activityEntries(), Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis})
+		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Entries: f.entries(),
+		Log: f.Log, Redis: f.Redis})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {
@@ -240,7 +244,7 @@ func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subsc
 	list := make([]scheduler.Subscriber, len(all))
 	for i, c := range all {
 		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes, Destination: Destination(c),
-			MaxInFlight: cmp.Or(c.MaxInFlight, f.Config.Limits.MaxInFlight)}
+			MaxInFlight: cmp.Or(c.MaxInFlight, f.Config.Limits.MaxInFlight), Backfill: c.Backfill == connectors.BackfillInitial}
 	}
 	return list, nil
 }

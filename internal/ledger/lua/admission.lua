@@ -19,7 +19,8 @@ end
 local function room(connector, queue)
   local waiting = redis.call('ZCARD', P .. 'q:' .. queue .. ':' .. connector)
   if waiting == 0 or paused(connector) then return 0 end
-  local c = redis.call('HMGET', P .. 'cn:' .. connector, 'queue', 'limit')
+  local c = redis.call('HMGET', P .. 'cn:' .. connector, 'queue', 'limit', 'held')
+  if c[3] and queue == BACKFILL then return 0 end
   local busy = redis.call('SCARD', P .. 'if:' .. c[1] .. ':' .. connector)
   if queue ~= c[1] then busy = busy + redis.call('SCARD', P .. 'if:' .. queue .. ':' .. connector) end
   return math.max(math.min(num(c[2]) - busy, waiting), 0)

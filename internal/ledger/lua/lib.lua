@@ -6,7 +6,8 @@
 --   d:<delivery>     HASH  the delivery, and its history: n is the number of events so far,
 --                          e<1> to e<n> are the events, of which the last 100 are kept
 --   st:<delivery>    HASH  stage → result of the recorded step (JSON)
---   run:<run>        HASH  the run as it was accepted; live is the number of its deliveries here
+--   run:<run>        HASH  the run as it was accepted; live is the number of its deliveries here; historical is there
+--                          while only a backfill brought it; alias is another revision that means the same
 --   plan             ZSET  runs to be planned → accepted at
 --   idle             ZSET  runs that became no delivery → planned at
 --   horizon          a run that finished before and is not here may be known to our bucket
@@ -24,7 +25,7 @@
 --
 -- Admission (see admission.go):
 --
---   cn:<connector>             HASH  team, queue, limit, dest, ordered, paused, failures
+--   cn:<connector>             HASH  team, queue, limit, dest, ordered, paused, failures, held (historical ones wait)
 --   cns                        SET   connectors
 --   pz                         HASH  paused destination → why (JSON)
 --   q:<queue>:<connector>      ZSET  deliveries that may go next → their order

@@ -1,5 +1,8 @@
 -- Writes one delivery of a run's generation into its connector's backlog. A
--- delivery that is there already is left as it is; one of an older generation
+-- delivery that is there already is left as it is, but that one which a
+-- cancelled backfill took back begins anew, and that a historical one is live
+-- from when a producer brings its run: where it waits, or only that no backfill
+-- takes it back; one of an older generation
 -- starts again as this one, and a running attempt loses it.
 -- KEYS[1] slot prefix
 -- ARGV[1] delivery  [2] generation  [3] workflow  [4] job  [5] kind  [6] task  [7] queue
@@ -9,8 +12,20 @@
 -- One that is replaced in flight stays there, and keeps its lane.
 local id, gen, connector, team = ARGV[1], tonumber(ARGV[2]), ARGV[11], ARGV[12]
 describe({ connector, team, ARGV[13], ARGV[14], ARGV[15], ARGV[16] })
-local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'fence', 'state', 'queue')
-if old[1] and tonumber(old[1]) >= gen then return { 'SAME', turns(connector) } end
+local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'fence', 'state', 'queue', 'taken')
+if old[1] and tonumber(old[1]) >= gen then
+  local live = old[5] == BACKFILL and ARGV[7] ~= BACKFILL
+  if old[6] == 'back' or live and old[4] == 'waiting' then
+    leave(id)
+    redis.call('HDEL', dkey(id), 'taken')
+    set(id, 'queue', ARGV[7])
+    event(id, { what = old[6] and 'planned' or 'live' })
+    wait(id)
+  elseif live then
+    redis.call('HSET', dkey(id), 'taken', 'over')
+  end
+  return { 'SAME', turns(connector) }
+end
 
 local created = old[2] or NOW
 local flying = old[4] == 'queued' or old[4] == 'running' or old[4] == 'retrying'
@@ -20,7 +35,7 @@ if old[1] then
   -- What this generation replaces is the last one that was delivered, if any was.
   if old[4] == 'complete' then redis.call('HSET', dkey(id), 'replaces', old[1] .. '-' .. old[3]) end
   redis.call('HDEL', dkey(id), 'stage', 'verdict', 'code', 'action', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin',
-    'throttled', 'nonce', 'lease', 'notbefore', 'next')
+    'throttled', 'nonce', 'lease', 'notbefore', 'next', 'taken')
 end
 set(id, 'gen', gen, 'team', team, 'workflow', ARGV[3], 'job', ARGV[4], 'connector', connector,
   'kind', ARGV[5], 'task', ARGV[6], 'queue', flying and old[5] or ARGV[7], 'version', ARGV[8], 'finished', ARGV[9], 'created', created, 'attempts', 0)
