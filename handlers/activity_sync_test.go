@@ -49,7 +49,7 @@ func setupActivity(t *testing.T) *activityRig {
 	rdb := redis.NewClient(&redis.Options{Addr: r.redis.Addr()})
 	t.Cleanup(func() { _ = rdb.Close() })
 	rdb.AddHook(r.death)
-	r.Ledger = ledger.New(rdb, mortal{folder(t), r.death}, r.queue, ledger.Options{})
+	r.Ledger = ledger.New(rdb, mortalPlace{folder(t), r.death}, r.queue, ledger.Options{})
 	r.platform = platform.New(platform.Options{Now: r.clock})
 	t.Cleanup(r.platform.Close)
 	guard, err := netguard.New(netguard.Options{Allow: []string{r.platform.URL}})
@@ -61,7 +61,7 @@ func setupActivity(t *testing.T) *activityRig {
 		Key: func(context.Context) (string, error) { return platform.Key, nil }}}
 	r.connector = connectors.Connector{ID: "lake", Team: team, Kind: waybill.KindDeltaSharing, CreatedAt: r.now}
 	r.Handlers.Tables = func(context.Context, connectors.Connector) (storage.Store, error) {
-		return mortal{r.tables, r.death}, nil
+		return mortalPlace{r.tables, r.death}, nil
 	}
 	r.handIn(t, team, "wf_movies")
 	return r
@@ -399,7 +399,7 @@ type death struct {
 	dead  bool
 }
 
-var errDead = errors.New("the process died")
+var errDied = errors.New("the process died")
 
 // call makes a call, unless the process is dead.
 func (d *death) call(do func() error) error {
@@ -410,11 +410,11 @@ func (d *death) call(do func() error) error {
 	d.dead = d.dead || now
 	d.mu.Unlock()
 	if before {
-		return errDead
+		return errDied
 	}
 	err := do()
 	if now {
-		return errDead
+		return errDied
 	}
 	return err
 }
@@ -431,7 +431,7 @@ func (d *death) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (d *death) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := d.call(func() error { return next(ctx, cmd) })
-		if errors.Is(err, errDead) {
+		if errors.Is(err, errDied) {
 			cmd.SetErr(err)
 		}
 		return err
@@ -444,26 +444,26 @@ func (d *death) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// mortal is a store that a process calls.
-type mortal struct {
+// mortalPlace is a store that a process calls.
+type mortalPlace struct {
 	storage.Store
 	death *death
 }
 
-func (m mortal) Put(ctx context.Context, key string, r io.Reader, opts storage.PutOptions) (o storage.Object, err error) {
+func (m mortalPlace) Put(ctx context.Context, key string, r io.Reader, opts storage.PutOptions) (o storage.Object, err error) {
 	err = m.death.call(func() (err error) { o, err = m.Store.Put(ctx, key, r, opts); return err })
 	return o, err
 }
 
-func (m mortal) Get(ctx context.Context, key string, opts storage.GetOptions) (body io.ReadCloser, o storage.Object, err error) {
+func (m mortalPlace) Get(ctx context.Context, key string, opts storage.GetOptions) (body io.ReadCloser, o storage.Object, err error) {
 	err = m.death.call(func() (err error) { body, o, err = m.Store.Get(ctx, key, opts); return err })
-	if errors.Is(err, errDead) && body != nil {
+	if errors.Is(err, errDied) && body != nil {
 		_ = body.Close()
 	}
 	return body, o, err
 }
 
-func (m mortal) Delete(ctx context.Context, key string) error {
+func (m mortalPlace) Delete(ctx context.Context, key string) error {
 	return m.death.call(func() error { return m.Store.Delete(ctx, key) })
 }
 

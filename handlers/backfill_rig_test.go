@@ -105,6 +105,8 @@ type process struct {
 	end       context.CancelFunc
 }
 
+var errDead = errors.New("the process is dead")
+
 // life ends after so many operations on Redis and our bucket, before one or
 // behind it, where the answer is lost.
 type life struct{ left atomic.Int64 }

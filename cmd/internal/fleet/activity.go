@@ -23,6 +23,19 @@ func (f *Fleet) activityLog() handlers.ActivityLog {
 	return source.ActivityLog{Web: f.guard, Platform: f.platform()}
 }
 
+// entries are what is due at regular times.
+func (f *Fleet) entries() scheduler.Entries {
+	activity := f.activityEntries()
+	return func(ctx context.Context) ([]scheduler.Entry, error) {
+		logs, err := activity(ctx)
+		if err != nil {
+			return nil, err
+		}
+		backfills, err := f.backfillEntries(ctx)
+		return append(backfills, logs...), err
+	}
+}
+
 // entriesKept is how long a list of what is due is used, which is looked at each second.
 const entriesKept = 5 * time.Second
 
@@ -31,7 +44,7 @@ const entriesKept = 5 * time.Second
 // ticks as well: one of them takes the log from the customer.
 func (f *Fleet) activityEntries() scheduler.Entries {
 	if f.Config.Platform.URL == "" {
-		return nil
+		return func(context.Context) ([]scheduler.Entry, error) { return nil, nil }
 	}
 	var mu sync.Mutex
 	var kept []scheduler.Entry

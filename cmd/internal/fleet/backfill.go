@@ -17,7 +17,7 @@ import (
 // backfillEvery is how often a backfill is looked after while it goes on.
 const backfillEvery = 2 * time.Second
 
-// backfillEntries lists a tick for each backfill that goes on.
+// backfillEntries are ticks for every backfill under way.
 func (f *Fleet) backfillEntries(ctx context.Context) ([]scheduler.Entry, error) {
 	all, err := f.Ledger.Backfills(ctx)
 	if err != nil {

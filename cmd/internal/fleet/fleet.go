@@ -236,19 +236,6 @@ func (f *Fleet) Scheduler() *scheduler.Scheduler {
 		Log: f.Log, Redis: f.Redis})
 }
 
-// entries are what ticks: activity logs and backfills.
-func (f *Fleet) entries() scheduler.Entries {
-	activity := f.activityEntries()
-	return func(ctx context.Context) ([]scheduler.Entry, error) {
-		list, err := f.backfillEntries(ctx)
-		if err != nil || activity == nil {
-			return list, err
-		}
-		logs, err := activity(ctx)
-		return append(list, logs...), err
-	}
-}
-
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {
 	all, err := f.Connectors.List(ctx, team)
 	if err != nil {

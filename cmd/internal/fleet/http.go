@@ -32,10 +32,10 @@ func (f *Fleet) health() http.Handler {
 // SchedulerMux adds the figures and the view of the queues.
 func (f *Fleet) SchedulerMux() *http.ServeMux {
 	f.Registry.MustRegister(monitoring.NewQueueCollector(f.Redis, tasks.QueueNames()))
+	f.Registry.MustRegister(monitoring.NewBackfillCollector(f.backfillFigures, f.Log))
 	if f.Config.Platform.URL != "" {
 		f.Registry.MustRegister(monitoring.NewActivityLag(f.activityLag, f.Log))
 	}
-	f.Registry.MustRegister(monitoring.NewBackfillCollector(f.backfillFigures, f.Log))
 	mux := f.Mux()
 	mux.Handle(QueueViewPath+"/", monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath))
 	mux.Handle("GET /{$}", http.RedirectHandler(QueueViewPath+"/", http.StatusFound))
