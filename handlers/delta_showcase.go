@@ -18,7 +18,18 @@ type showcase interface {
 	check(ctx context.Context, t tables, names []string) error
 }
 
+// showcase prepares to show a connector's tables.
 func (h *Handlers) showcase(ctx context.Context, c connectors.Connector) (showcase, error) {
+	shown, err := h.shown(c)
+	if w, ok := shown.(workspace); ok && err == nil {
+		// Before anything is written: a share of nothing, read back.
+		_, err = w.Provision(ctx, w.c)
+	}
+	return shown, err
+}
+
+// shown is how a connector's tables are shown, without anything being made.
+func (h *Handlers) shown(c connectors.Connector) (showcase, error) {
 	if c.Kind != waybill.KindDatabricks {
 		return ownServer{}, nil
 	}
@@ -26,10 +37,7 @@ func (h *Handlers) showcase(ctx context.Context, c connectors.Connector) (showca
 		return nil, waybill.Failf(waybill.Permanent, "databricks.not_configured",
 			"This worker has no Databricks workspace; give it the fleet's databricks settings, then retry.", "no workspace")
 	}
-	w := workspace{h.Workspace, workspaceConnector(c)}
-	// Before anything is written: a share of nothing, read back.
-	_, err := w.Provision(ctx, w.c)
-	return w, err
+	return workspace{h.Workspace, workspaceConnector(c)}, nil
 }
 
 // ownServer is our Delta Sharing server: it serves what the tables about

@@ -129,8 +129,7 @@ func (p *publication) publish(ctx context.Context, s staged) error {
 // follow makes LATEST mirror the version of the newest published run, this one
 // among them; a pinned one stays at its version, and takes what is new there.
 func (p *publication) follow(ctx context.Context) (n int, err error) {
-	latest := p.tables.latest()
-	now, err := latest.Latest(ctx)
+	now, err := p.tables.latest().Latest(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -152,9 +151,14 @@ func (p *publication) follow(ctx context.Context) (n int, err error) {
 		}
 		columns = schemas[n].Columns(p.h.Brand)
 	}
-	_, err = latest.Follow(ctx, delta.Mirror{Definition: delta.Definition{Name: waybill.LatestTable(p.Run.WorkflowID), Comment: waybill.LatestComment, Columns: columns},
-		Source: p.tables.version(n), SchemaVersion: n, Pinned: now.Pinned, Fence: p.Fence})
-	return n, err
+	return n, p.tables.mirror(ctx, n, columns, now.Pinned, p.Fence)
+}
+
+// mirror makes LATEST a mirror of V<n>.
+func (t tables) mirror(ctx context.Context, n int, columns []waybill.Column, pinned bool, fence int64) error {
+	_, err := t.latest().Follow(ctx, delta.Mirror{Definition: delta.Definition{Name: waybill.LatestTable(t.workflow), Comment: waybill.LatestComment, Columns: columns},
+		Source: t.version(n), SchemaVersion: n, Pinned: pinned, Fence: fence})
+	return err
 }
 
 // markLatest makes n the one version of the workflow that IS_LATEST.

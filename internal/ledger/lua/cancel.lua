@@ -8,6 +8,7 @@ local state = get(id, 'state')
 if not state then return { 'GONE', {} } end
 if state == 'complete' then return { state, {} } end
 if state == 'cancelled' then return { 'OK', {} } end
+ebb(id)
 local freed = leave(id)
 to_state(id, 'cancelled')
 not_due(id)
