@@ -31,7 +31,7 @@ type OperationReceipt struct {
 	Why         string        `json:"why,omitempty"`        // in their words
 	Version     int           `json:"version,omitempty"`    // n of V<n>: where LATEST is to point; 0: it follows the newest run
 	Fence       int64         `json:"fence,omitempty"`      // of the lane, when it was done
-	StartedAt   time.Time     `json:"startedAt"`            // of the first attempt
+	StartedAt   time.Time     `json:"startedAt"`            // when it was first asked for
 	CompletedAt time.Time     `json:"completedAt,omitzero"` //
 	Changes     []TableChange `json:"changes"`
 }

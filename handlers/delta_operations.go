@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -44,10 +43,10 @@ func (d *deltaPublished) of(workflow string) tables {
 
 // Workflows implements [Published]: WORKFLOW_SCHEMA_VERSIONS names them.
 func (d *deltaPublished) Workflows(ctx context.Context) ([]string, error) {
-	rows, err := d.tables.read(ctx, waybill.TableVersions)
+	rows, err := allRows(ctx, d.tables.open(waybill.TableVersions))
 	names := map[string]bool{}
 	for _, r := range rows {
-		if workflow, ok := r["WORKFLOW_ID"].(string); ok {
+		if workflow, ok := r[columnWorkflow].(string); ok {
 			names[workflow] = true
 		}
 	}
@@ -85,28 +84,15 @@ func (t tables) newest(ctx context.Context, but string) (delta.PublishedRun, boo
 
 // versions are the schema versions that the workflow has tables of, in order.
 func (t tables) versions(ctx context.Context) ([]int, error) {
-	rows, err := t.read(ctx, waybill.TableVersions)
+	rows, err := t.about(ctx, waybill.TableVersions)
 	var list []int
 	for _, r := range rows {
-		if n, ok := r["SCHEMA_VERSION"].(int64); ok && r["WORKFLOW_ID"] == t.workflow {
+		if n, ok := r["SCHEMA_VERSION"].(int64); ok {
 			list = append(list, int(n))
 		}
 	}
 	slices.Sort(list)
 	return list, err
-}
-
-// read reads one of the tables about workflows whole; one that is not there has no rows.
-func (t tables) read(ctx context.Context, name string) ([]delta.Row, error) {
-	table := t.open(name)
-	s, err := table.Snapshot(ctx)
-	if errors.Is(err, delta.ErrNoTable) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return table.Rows(ctx, s)
 }
 
 // Point implements [Published].
@@ -214,7 +200,7 @@ func (d *deltaPublished) takes(ctx context.Context, table *delta.Table, name, jo
 
 // markUnpublished says in WORKFLOW_RUNS that a run was taken back.
 func (t tables) markUnpublished(ctx context.Context, job string) error {
-	rows, err := t.rows(ctx, waybill.TableRuns)
+	rows, err := t.about(ctx, waybill.TableRuns)
 	if err != nil {
 		return err
 	}
@@ -227,9 +213,3 @@ func (t tables) markUnpublished(ctx context.Context, job string) error {
 	}
 	return t.upsert(ctx, waybill.TableRuns, rows...)
 }
-
-func (d *deltaPublished) Narrow(ctx context.Context, lane *ledger.Lane) (Step, error)  { return Step{}, fmt.Errorf("TODO") }
-func (d *deltaPublished) Readmit(ctx context.Context, lane *ledger.Lane) (Step, error) { return Step{}, fmt.Errorf("TODO") }
-func (d *deltaPublished) Purge(ctx context.Context, lane *ledger.Lane) (Step, error)   { return Step{}, fmt.Errorf("TODO") }
-func (d *deltaPublished) Revoke(ctx context.Context) (Step, error)                    { return Step{}, fmt.Errorf("TODO") }
-func (d *deltaPublished) Erase(ctx context.Context) (Step, error)                     { return Step{}, fmt.Errorf("TODO") }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/waybillhq/waybill"
@@ -66,12 +67,12 @@ type Move struct {
 	At      time.Time `json:"at"`
 }
 
-// published opens a connector's published tables; nil where its kind has none.
+// published opens a connector's published tables.
 func (h *Handlers) published(ctx context.Context, c connectors.Connector) (Published, error) {
 	switch c.Kind {
 	case waybill.KindDatabricks, waybill.KindDeltaSharing:
 		return h.deltaPublished(ctx, c)
 	default:
-		return nil, nil //nolint:nilnil // files in a customer's bucket are the customer's
+		return nil, fmt.Errorf("connector %s is of kind %s: %w", c.ID, c.Kind, errNoTables)
 	}
 }
