@@ -230,16 +230,24 @@ func (d *deltaPublished) Purge(ctx context.Context, lane *ledger.Lane) (Step, er
 	}}, nil
 }
 
-// erase deletes every object below a prefix of the connector's place.
+// erase deletes every object below a prefix of the connector's place: logs after
+// all data, and of each the newest first. So what an attempt leaves that was cut
+// short are still tables, and the next one finds them.
 func (d *deltaPublished) erase(ctx context.Context, prefix string) error {
-	var keys []string
+	var data, logs []string
 	for o, err := range d.tables.store.List(ctx, prefix) {
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case strings.Contains(o.Key, "/_delta_log/"):
+			logs = append(logs, o.Key)
+		default:
+			data = append(data, o.Key)
 		}
-		keys = append(keys, o.Key)
 	}
-	for _, key := range keys {
+	slices.Sort(logs)
+	slices.Reverse(logs)
+	for _, key := range slices.Concat(data, logs) {
 		if err := d.tables.store.Delete(ctx, key); err != nil {
 			return err
 		}

@@ -19,7 +19,10 @@ import (
 // one receipt.
 type Operations struct {
 	*Handlers
-	Keep time.Duration // how long data that was taken from a customer is kept
+	Keep time.Duration // how long data that was taken from a customer is kept; default 30 days
+	// Abandoned is how long a pending operation is left to who began it, before
+	// a scheduler goes on with it; default 2 minutes.
+	Abandoned time.Duration
 }
 
 // Request is who wants an operation, and why.

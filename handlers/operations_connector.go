@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -214,9 +215,6 @@ func (o *Operations) outlast(ctx context.Context, op operation) error {
 	return nil
 }
 
-// abandoned is how long a pending operation is left to who began it.
-const abandoned = 2 * time.Minute
-
 // Resume does what is due: data whose time is over, and operations that were
 // cut short. Any number of schedulers may do it at once.
 func (o *Operations) Resume(ctx context.Context) error {
@@ -224,7 +222,7 @@ func (o *Operations) Resume(ctx context.Context) error {
 	errs := []error{err}
 	now := time.Now()
 	for _, p := range pending {
-		if p.After.After(now) || p.After.IsZero() && now.Sub(p.StartedAt) < abandoned {
+		if p.After.After(now) || p.After.IsZero() && now.Sub(p.StartedAt) < cmp.Or(o.Abandoned, 2*time.Minute) {
 			continue
 		}
 		if err := o.resume(ctx, p); err != nil {
