@@ -223,7 +223,8 @@ func (f *Fleet) sources() source.Opener {
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
 	return scheduler.New(scheduler.Config{
-		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis})
+		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Log: f.Log, Redis: f.Redis,
+		Operations: f.Operations().Resume})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {

@@ -2,12 +2,13 @@
 -- KEYS[1] slot prefix
 -- ARGV[1] delivery  [2] why, in a word
 -- Returns {outcome, turns}; outcome OK (also if it was cancelled before), GONE
--- (no such delivery), or "complete", which cannot be cancelled.
+-- (no such delivery), or "complete" or "unpublished", which cannot be cancelled.
 local id = ARGV[1]
 local state = get(id, 'state')
 if not state then return { 'GONE', {} } end
-if state == 'complete' then return { state, {} } end
+if state == 'complete' or state == 'unpublished' then return { state, {} } end
 if state == 'cancelled' then return { 'OK', {} } end
+ebb(id)
 local freed = leave(id)
 to_state(id, 'cancelled')
 not_due(id)
