@@ -72,6 +72,8 @@ func (h *Handlers) published(ctx context.Context, c connectors.Connector) (Publi
 	switch c.Kind {
 	case waybill.KindDatabricks, waybill.KindDeltaSharing:
 		return h.deltaPublished(ctx, c)
+	case waybill.KindSnowflake:
+		return h.snowflakePublished(ctx, c)
 	default:
 		return nil, fmt.Errorf("connector %s is of kind %s: %w", c.ID, c.Kind, errNoTables)
 	}
