@@ -61,7 +61,7 @@ func (a activityDelta) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = t.about(ctx, waybill.TableActivity)
+	_, err = ensure(ctx, t.open(waybill.TableActivity), waybill.TableActivity)
 	return err
 }
 
@@ -85,7 +85,8 @@ func (a activityDelta) write(ctx context.Context, events map[string]waybill.Acti
 	if err != nil {
 		return 0, err
 	}
-	table, def, err := t.about(ctx, waybill.TableActivity)
+	table := t.open(waybill.TableActivity)
+	def, err := ensure(ctx, table, waybill.TableActivity)
 	if err != nil {
 		return 0, err
 	}

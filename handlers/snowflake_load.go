@@ -65,16 +65,20 @@ func (h *Handlers) shipment(ctx context.Context, a *attempt) (*shipment, error) 
 // snowflake is a connector's part of our account. Where it was never set up,
 // it is now: the account is verified before anything is shown to it.
 func (h *Handlers) snowflake(ctx context.Context, c connectors.Connector) (snowflake.Ready, error) {
-	if h.Snowflake == nil {
-		return snowflake.Ready{}, waybill.Failf(waybill.Blocked, "snowflake.not_configured",
-			"Give the fleet's configuration the section snowflake, then retry.", "no section snowflake")
-	}
-	settings, err := SnowflakeConnector(c, h.Brand)
+	settings, err := h.snowflakeSettings(c)
 	if err != nil {
 		return snowflake.Ready{}, err
 	}
 	ready, err := working(func(ctx context.Context) (snowflake.Ready, error) { return h.Snowflake.Ready(ctx, h.Ledger, settings) })(ctx)
 	return ready, at(waybill.StageShare, err)
+}
+
+func (h *Handlers) snowflakeSettings(c connectors.Connector) (snowflake.Connector, error) {
+	if h.Snowflake == nil {
+		return snowflake.Connector{}, waybill.Failf(waybill.Blocked, "snowflake.not_configured",
+			"Give the fleet's configuration the section snowflake, then retry.", "no section snowflake")
+	}
+	return SnowflakeConnector(c, h.Brand)
 }
 
 // SnowflakeConnector is a connector of kind snowflake as our account knows it.

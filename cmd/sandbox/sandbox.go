@@ -14,6 +14,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
+	"github.com/waybillhq/waybill/handlers"
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
@@ -175,7 +176,7 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 		if teams[run.TeamID] == nil {
 			teams[run.TeamID] = s.connectors(run.TeamID, len(teams)+1)
 			for _, c := range teams[run.TeamID] {
-				if _, err := s.ApplyConnector(ctx, c); err != nil {
+				if _, err := s.ApplyConnector(ctx, handlers.Request{By: "sandbox"}, c); err != nil {
 					return nil, fmt.Errorf("apply connector: %w", err)
 				}
 			}

@@ -6,7 +6,7 @@
 --   OK, poison, delivery, run  the caller holds the delivery until its lease ends; poison is 1
 --                        if too many of its attempts ended without a word: settle it, do not try;
 --                        then all fields of the delivery and of its run, as HGETALL gives them
---   BUSY, milliseconds   another attempt holds it that long at most
+--   BUSY, milliseconds   another attempt, or an operation in its lane, holds it that long at most
 --   EARLY, milliseconds  its time has not come
 --   GONE                 no such delivery, settled, or another task has taken this one's place
 -- The same nonce gets the same fence again: the client repeats a script whose
@@ -32,6 +32,9 @@ elseif num(get(id, 'notbefore')) > NOW then
   return { 'EARLY', tostring(num(get(id, 'notbefore')) - NOW) }
 end
 
+local name = lane(id)
+if name and operated(name) > 0 then return { 'BUSY', tostring(operated(name)) } end
+
 local poison = '0'
 if state ~= 'running' then
   add(id, 'attempts', 1)
@@ -39,7 +42,6 @@ elseif add(id, 'crashes', 1) > tonumber(ARGV[6]) then
   poison = '1'
 end
 local fence = math.max(num(get(id, 'fence')) + 1, NOW)
-local name = lane(id)
 if name then
   fence = math.max(fence, num(redis.call('HGET', P .. 'lane:fence', name)) + 1)
   redis.call('HSET', P .. 'lane:fence', name, string.format('%d', fence))

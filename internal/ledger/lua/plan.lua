@@ -38,6 +38,7 @@ local function plan(id, kind, task, queue, connector)
   if was and tonumber(was) >= gen then return known(id, queue) end
   local flying = state == 'queued' or state == 'running' or state == 'retrying'
   if was then
+    ebb(id)
     if not flying then leave(id) end
     redis.call('DEL', P .. 'st:' .. id)
     -- What this generation replaces is the last one that was delivered, if any was.
