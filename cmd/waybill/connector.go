@@ -117,6 +117,9 @@ func (p *program) connectorShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if expiry := expiryText(cmd.Context(), f, c); expiry != "" {
+				text = "# token: " + expiry + "\n" + text
+			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
 		}),
