@@ -168,7 +168,9 @@ func (p *past) describe(c connectors.Connector) ledger.Connector {
 // forgetful is an asynq that has lost every task.
 type forgetful struct{}
 
-func (forgetful) GetTaskInfo(string, string) (*asynq.TaskInfo, error) { return nil, asynq.ErrTaskNotFound }
+func (forgetful) GetTaskInfo(string, string) (*asynq.TaskInfo, error) {
+	return nil, asynq.ErrTaskNotFound
+}
 
 func (forgetful) Servers() ([]*asynq.ServerInfo, error) { return nil, nil }
 
@@ -235,7 +237,7 @@ func (p *process) work(n int) (done int) {
 // finish goes on until the backfill is in one of the states, and all is delivered.
 func (p *process) finish(states ...ledger.BackfillState) ledger.BackfillPlan {
 	p.Helper()
-	for deadline := time.Now().Add(20*time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if err := errors.Join(p.tick(), p.scheduler.PlanAll(p.Context()), p.scheduler.Sweep(p.Context())); err != nil {
 			p.Fatal(err)
 		}

@@ -43,10 +43,10 @@ type Handlers struct {
 	Describe func(c connectors.Connector) ledger.Connector
 	// ChunkRuns is how many runs are one chunk of a backfill; 0: [ChunkRuns].
 	ChunkRuns int
-	Brand    string
-	Limits   Limits
-	Metrics  *monitoring.Metrics // may be nil
-	Log      *slog.Logger
+	Brand     string
+	Limits    Limits
+	Metrics   *monitoring.Metrics // may be nil
+	Log       *slog.Logger
 }
 
 // Limits bound one record; zero values take the converter's defaults.
