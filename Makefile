@@ -49,7 +49,7 @@ bench-fleet: redis ## deliveries per second against the bare queue, time to star
 	go test ./bench/fleet -run '^$$' -bench . -benchtime 1x -timeout 30m -measure
 
 .PHONY: chaos
-chaos: redis $(SERVERS) ## break a fleet of real processes in twelve ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
+chaos: redis $(SERVERS) ## break a fleet of real processes in thirteen ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
 	go test ./cmd/internal/chaos -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)
 
 .PHONY: bench-convert
