@@ -74,7 +74,7 @@ func (p *past) wantOldestFirst(n int) {
 		if err != nil {
 			p.Fatal(err)
 		}
-		for _, line := range strings.Split(p.read(o.Key), "\n") {
+		for line := range strings.SplitSeq(p.read(o.Key), "\n") {
 			if _, rest, ok := strings.Cut(line, `"jobId":"`); ok {
 				jobs = append(jobs, rest[:10])
 			}

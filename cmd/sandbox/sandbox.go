@@ -17,6 +17,7 @@ import (
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
+	"github.com/waybillhq/waybill/internal/fakes/platform"
 	"github.com/waybillhq/waybill/internal/secrets"
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
@@ -29,7 +30,8 @@ type sandbox struct {
 	addr string
 	stop func() error
 
-	vendor *fake.Server // in place of Databricks
+	vendor   *fake.Server     // in place of Databricks
+	platform *platform.Server // in place of the platform
 }
 
 // start runs a scheduler and a worker on a Redis in memory.
@@ -41,13 +43,15 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		return nil, err
 	}
 	vendor := fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(o.dir, "databricks"))}})
-	f, redis, err := open(ctx, o, vendor.URL, stderr)
+	past := platform.New(platform.Options{})
+	f, redis, err := open(ctx, o, vendor.URL, past.URL, stderr)
 	if err != nil {
 		vendor.Close()
+		past.Close()
 		return nil, err
 	}
-	s := &sandbox{Fleet: f, dir: o.dir, vendor: vendor}
-	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueDelta: 4})
+	s := &sandbox{Fleet: f, dir: o.dir, vendor: vendor, platform: past}
+	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueDelta: 4, tasks.QueueBackfill: 2})
 	if err != nil {
 		return nil, err
 	}
@@ -75,15 +79,19 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		err := errors.Join(<-done, <-done, stopHTTP(), stopShare(), f.Close())
 		redis.Close()
 		vendor.Close()
+		past.Close()
 		return err
 	}
 	return s, nil
 }
 
 // open connects a fleet to a Redis in memory.
-func open(ctx context.Context, o options, databricks string, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
+func open(ctx context.Context, o options, databricks, past string, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
 	cfg, err := configure(o, databricks)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := platformSettings(&cfg, o.dir, past); err != nil {
 		return nil, nil, err
 	}
 	log, err := monitoring.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
