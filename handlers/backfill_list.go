@@ -274,8 +274,10 @@ func ReadManifest(r io.Reader, team string) iter.Seq2[waybill.Run, error] {
 			if err == nil && run.TeamID != team {
 				err = waybill.Problems{{Field: "teamId", Message: fmt.Sprintf("is %s; the connector's team is %s", waybill.Quote(run.TeamID), team)}}
 			}
-			if err != nil {
-				err = fmt.Errorf("line %d: %w", n, err)
+			if problems, ok := errors.AsType[waybill.Problems](err); ok {
+				var here waybill.Problems
+				here.Add(fmt.Sprintf("line %d", n), problems)
+				err = here
 			}
 			if !yield(run, err) || err != nil {
 				return

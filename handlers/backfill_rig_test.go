@@ -75,18 +75,16 @@ func (p *past) fresh() {
 
 var dawn = time.Date(2025, 1, 15, 10, 30, 0, 0, time.UTC)
 
-// happened adds a finished run to the history of a workflow, and returns what
-// its producer would have handed in.
-func (p *past) happened(workflow, job string, at time.Time, schema waybill.Schema, records ...string) waybill.Run {
+// happened adds a finished run to the history of a workflow, and to the runs
+// that its producer would have handed in.
+func (p *past) happened(workflow, job string, at time.Time, schema waybill.Schema, records ...string) {
 	p.Helper()
 	p.platform.AddWorkflow(workflow, team, schema)
 	text := strings.Join(records, "\n") + "\n"
 	p.platform.AddRuns(workflow, fake.Run{ID: job, State: waybill.RunFinished, StartedAt: at.Add(-time.Minute), FinishedAt: at, Records: []byte(text)})
 	p.records[workflow+"/"+job] = text
-	run := waybill.Run{RunKey: waybill.RunKey{TeamID: team, WorkflowID: workflow, JobID: job}, State: waybill.RunFinished, FinishedAt: at,
-		RowCount: int64(len(records)), Source: waybill.Source{URI: "s3://runs/" + workflow + "/" + job, Format: "jsonl"}, Schema: schema}
-	p.runs = append(p.runs, run)
-	return run
+	p.runs = append(p.runs, waybill.Run{RunKey: waybill.RunKey{TeamID: team, WorkflowID: workflow, JobID: job}, State: waybill.RunFinished, FinishedAt: at,
+		RowCount: int64(len(records)), Source: waybill.Source{URI: "s3://runs/" + workflow + "/" + job, Format: "jsonl"}, Schema: schema})
 }
 
 // titles are n finished runs of one workflow.
@@ -102,7 +100,6 @@ type process struct {
 	*handlers.Handlers
 	*past
 	scheduler *scheduler.Scheduler
-	end       context.CancelFunc
 }
 
 var errDead = errors.New("the process is dead")
@@ -132,7 +129,6 @@ func (p *past) process(operations int64) *process {
 	rdb := redis.NewClient(&redis.Options{Addr: p.redis.Addr, MaxRetries: -1})
 	p.Cleanup(func() { _ = rdb.Close() })
 	rdb.AddHook(mortal{l})
-	ctx, end := context.WithCancel(p.Context())
 	bucket := mortalStore{p.bucket, l}
 	log := slog.New(slog.NewTextHandler(p.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	led := ledger.New(rdb, bucket, p.queue, ledger.Options{Lease: 100 * time.Millisecond, Grace: time.Millisecond, Log: log})
@@ -156,8 +152,7 @@ func (p *past) process(operations int64) *process {
 			return []scheduler.Subscriber{{ID: p.connector.ID, Team: team, Kind: p.connector.Kind, MaxInFlight: 4, Wants: p.connector.Subscribes,
 				Backfill: p.connector.Backfill == connectors.BackfillInitial}}, nil
 		}})
-	_ = ctx
-	return &process{Handlers: h, past: p, scheduler: s, end: end}
+	return &process{Handlers: h, past: p, scheduler: s}
 }
 
 func (p *past) describe(c connectors.Connector) ledger.Connector {

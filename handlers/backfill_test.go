@@ -283,7 +283,6 @@ func TestAProcessMayDieAnywhereInABackfill(t *testing.T) {
 			}
 			ended = b.State == ledger.BackfillComplete
 		}
-		w.end()
 		if ended {
 			break // it lived to see the end
 		}

@@ -1,7 +1,9 @@
 package monitoring
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -137,6 +139,9 @@ func TestCatalog(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = client.Close() })
 	reg.MustRegister(NewQueueCollector(client, []string{"export"}))
+	reg.MustRegister(NewBackfillCollector(func(context.Context) (BackfillFigures, error) {
+		return BackfillFigures{States: map[string]int{"running": 1}, Planned: 7}, nil
+	}, slog.Default()))
 	NewShareMetrics(reg).Request("/shares", 200, time.Millisecond)
 	families, err := reg.Gather()
 	if err != nil {

@@ -88,6 +88,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	incomplete := s.report(stdout, deliveries)
+	if err := errors.Join(remember(s.platform, runs[0]), s.backfill(ctx, stdout, runs[0])); err != nil {
+		return err
+	}
 	if !o.once {
 		fmt.Fprintf(stdout, "\nQueues   http://%s%s/   Metrics  http://%s/metrics\nCtrl-C ends the sandbox.\n", s.addr, fleet.QueueViewPath, s.addr)
 		<-ctx.Done()

@@ -83,7 +83,7 @@ func (s *sandbox) reportTables(w io.Writer, tables map[waybill.Kind]map[string]b
 	fmt.Fprintln(w, "\nDelta tables, shared by the test server that stands for Databricks; its customers see:")
 	for _, place := range slices.Sorted(maps.Keys(tables[waybill.KindDatabricks])) {
 		var names []string
-		for _, seen := range s.vendor.Sees(s.Config.Brand + "_" + strings.ReplaceAll(filepath.Base(place), "-", "_")) {
+		for _, seen := range s.workspace.Sees(s.Config.Brand + "_" + strings.ReplaceAll(filepath.Base(place), "-", "_")) {
 			names = append(names, seen.Name)
 		}
 		fmt.Fprintf(w, "  %s: %s\n", place, strings.Join(names, " "))

@@ -18,6 +18,7 @@ import (
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
+	"github.com/waybillhq/waybill/internal/fakes/platform"
 	"github.com/waybillhq/waybill/internal/secrets"
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
@@ -30,8 +31,29 @@ type sandbox struct {
 	addr string
 	stop func() error
 
-	vendor    *fake.Server // in place of Databricks
-	warehouse *warehouse   // in place of Snowflake
+	vendors
+}
+
+// vendors stand in for what is elsewhere.
+type vendors struct {
+	workspace *fake.Server     // Databricks
+	warehouse *warehouse       // Snowflake
+	platform  *platform.Server // where the runs are made
+}
+
+func startVendors(dir string) (v vendors, err error) {
+	if v.warehouse, err = startWarehouse(dir); err != nil {
+		return v, err
+	}
+	v.workspace = fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(dir, "databricks"))}})
+	v.platform = platform.New(platform.Options{})
+	return v, nil
+}
+
+func (v vendors) close() {
+	v.workspace.Close()
+	v.warehouse.Close()
+	v.platform.Close()
 }
 
 // start runs a scheduler and a worker on a Redis in memory.
@@ -42,21 +64,17 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	if o.share, err = free(ctx, o.share); err != nil {
 		return nil, err
 	}
-	vendor := fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(o.dir, "databricks"))}})
-	warehouse, err := startWarehouse(o.dir)
-	if err != nil {
-		vendor.Close()
+	s := &sandbox{dir: o.dir}
+	if s.vendors, err = startVendors(o.dir); err != nil {
 		return nil, err
 	}
-	s := &sandbox{dir: o.dir, vendor: vendor, warehouse: warehouse}
 	f, redis, err := s.open(ctx, o, stderr)
 	if err != nil {
-		vendor.Close()
-		warehouse.Close()
+		s.close()
 		return nil, err
 	}
 	s.Fleet = f
-	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueSnowflake: 4, tasks.QueueDelta: 4})
+	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueSnowflake: 4, tasks.QueueDelta: 4, tasks.QueueActivity: 2, tasks.QueueBackfill: 2})
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +101,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		end()
 		err := errors.Join(<-done, <-done, stopHTTP(), stopShare(), f.Close())
 		redis.Close()
-		vendor.Close()
-		warehouse.Close()
+		s.close()
 		return err
 	}
 	return s, nil
@@ -94,6 +111,9 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 func (s *sandbox) open(ctx context.Context, o options, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
 	cfg, err := s.configure(o)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := platformSettings(&cfg, o.dir, s.platform.URL); err != nil {
 		return nil, nil, err
 	}
 	log, err := monitoring.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
@@ -151,7 +171,7 @@ func (s *sandbox) configure(o options) (config.Config, error) {
 	if err != nil {
 		return cfg, fmt.Errorf("refer to the test server's token: %w", err)
 	}
-	cfg.Databricks = config.Databricks{Host: s.vendor.URL, Auth: "pat", Token: token, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
+	cfg.Databricks = config.Databricks{Host: s.workspace.URL, Auth: "pat", Token: token, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
 		Tables: config.Tables{Storage: fileURL(filepath.Join(o.dir, "databricks"))}}
 	if cfg.Snowflake, err = s.warehouse.settings(o.dir); err != nil {
 		return cfg, err

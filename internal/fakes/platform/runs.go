@@ -27,7 +27,8 @@ type Run struct {
 type workflow struct {
 	team   string
 	schema waybill.Schema
-	runs   []Run // newest first, as the history shows them
+	runs   []Run          // newest first, as the history shows them
+	index  map[string]int // of a run by its id
 }
 
 // AddWorkflow makes a workflow of a team, or changes its present descriptor.
@@ -36,7 +37,7 @@ func (s *Server) AddWorkflow(id, team string, schema waybill.Schema) {
 	defer s.mu.Unlock()
 	w := s.workflows[id]
 	if w == nil {
-		w = &workflow{}
+		w = &workflow{index: map[string]int{}}
 		s.workflows[id] = w
 	}
 	w.team, w.schema = team, schema
@@ -51,13 +52,17 @@ func (s *Server) AddRuns(workflowID string, runs ...Run) {
 		if r.Count == 0 {
 			r.Count = bytes.Count(r.Records, []byte("\n"))
 		}
-		if i := slices.IndexFunc(w.runs, func(old Run) bool { return old.ID == r.ID }); len(runs) == 1 && i >= 0 {
+		if i, there := w.index[r.ID]; there {
 			w.runs[i] = r
 		} else {
+			w.index[r.ID] = len(w.runs)
 			w.runs = append(w.runs, r)
 		}
 	}
 	slices.SortStableFunc(w.runs, func(a, b Run) int { return b.StartedAt.Compare(a.StartedAt) })
+	for i, r := range w.runs {
+		w.index[r.ID] = i
+	}
 }
 
 // DataURL is where the records of a run are read: what a producer names as
