@@ -48,6 +48,10 @@ bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in
 bench-fleet: redis ## deliveries per second against the bare queue, time to start, what an idle worker asks of Redis
 	go test ./bench/fleet -run '^$$' -bench . -benchtime 1x -timeout 30m -measure
 
+.PHONY: bench-snowflake
+bench-snowflake: ## seconds until a customer sees a staged run in Snowflake, with LATENCY=50ms of each statement
+	go test ./bench/snowflake -run '^$$' -bench . -benchtime 1x -timeout 10m -latency $(or $(LATENCY),50ms)
+
 .PHONY: chaos
 chaos: redis $(SERVERS) ## break a fleet of real processes in twelve ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
 	go test ./cmd/internal/chaos -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)

@@ -49,11 +49,13 @@ const (
 	StateComplete  State = "complete"  // delivered, with a receipt
 	StateFailed    State = "failed"    // gave up; can be replayed
 	StateCancelled State = "cancelled" // taken back before it was delivered
+
+	StateUnpublished State = "unpublished" // delivered, and taken back from the customer since
 )
 
 // States lists every state.
 func States() []State {
-	return []State{StateWaiting, StateQueued, StateRunning, StateRetrying, StateBlocked, StateComplete, StateFailed, StateCancelled}
+	return []State{StateWaiting, StateQueued, StateRunning, StateRetrying, StateBlocked, StateComplete, StateFailed, StateCancelled, StateUnpublished}
 }
 
 // Slots is the number of hash tags over which the ledger spreads teams.

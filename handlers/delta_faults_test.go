@@ -38,6 +38,11 @@ func (e *effects) Put(ctx context.Context, key string, r io.Reader, opts storage
 	return e.around(func() (storage.Object, error) { return e.Store.Put(ctx, key, r, opts) })
 }
 
+func (e *effects) Delete(ctx context.Context, key string) error {
+	_, err := e.around(func() (storage.Object, error) { return storage.Object{}, e.Store.Delete(ctx, key) })
+	return err
+}
+
 func (e *effects) Copy(ctx context.Context, from, to string) (storage.Object, error) {
 	return e.around(func() (storage.Object, error) { return e.Store.Copy(ctx, from, to) })
 }

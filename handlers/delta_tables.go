@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -30,37 +31,37 @@ func (t tables) key(n int, file string) string {
 	return waybill.VersionTable(t.workflow, n) + "/" + file
 }
 
-// about returns one of the tables about workflows. It is made where it is missing.
-func (t tables) about(ctx context.Context, name string) (*delta.Table, waybill.Table, error) {
+// definition is what one of the tables about workflows is to be.
+func definition(name string) waybill.Table {
 	all := waybill.MetadataTables()
-	def := all[slices.IndexFunc(all, func(m waybill.Table) bool { return m.Name == name })]
-	table := t.open(name)
-	_, err := table.Create(ctx, delta.Definition{Name: def.Name, Comment: def.Comment, Columns: def.Columns})
-	return table, def, err
+	return all[slices.IndexFunc(all, func(m waybill.Table) bool { return m.Name == name })]
 }
 
-// upsert writes rows of one of the tables about workflows.
+// upsert writes rows of one of the tables about workflows, which is made where it is missing.
 func (t tables) upsert(ctx context.Context, name string, rows ...delta.Row) error {
-	table, def, err := t.about(ctx, name)
-	if err != nil {
-		return err
-	}
-	_, err = table.Upsert(ctx, def.Key, rows)
-	return err
+	return t.move(ctx, name, t.open(name), rows)
 }
 
-// rows reads what one of the tables about workflows says of this workflow.
-func (t tables) rows(ctx context.Context, name string) ([]delta.Row, error) {
-	table, _, err := t.about(ctx, name)
-	if err != nil {
-		return nil, err
-	}
+// about reads what one of the tables about workflows says of this workflow.
+func (t tables) about(ctx context.Context, name string) ([]delta.Row, error) {
+	return t.rowsOf(ctx, t.open(name))
+}
+
+// rowsOf are a table's rows about this workflow. One that is not there has none.
+func (t tables) rowsOf(ctx context.Context, table *delta.Table) ([]delta.Row, error) {
+	all, err := allRows(ctx, table)
+	return slices.DeleteFunc(all, func(r delta.Row) bool { return r[columnWorkflow] != t.workflow }), err
+}
+
+func allRows(ctx context.Context, table *delta.Table) ([]delta.Row, error) {
 	s, err := table.Snapshot(ctx)
+	if errors.Is(err, delta.ErrNoTable) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	all, err := table.Rows(ctx, s)
-	return slices.DeleteFunc(all, func(r delta.Row) bool { return r["WORKFLOW_ID"] != t.workflow }), err
+	return table.Rows(ctx, s)
 }
 
 // share describes the schema version, then shows the customer its tables.
@@ -84,7 +85,7 @@ func (p *publication) describe(ctx context.Context) error {
 	if err := p.tables.upsert(ctx, waybill.TableFields, fields...); err != nil {
 		return err
 	}
-	known, err := p.tables.rows(ctx, waybill.TableVersions)
+	known, err := p.tables.about(ctx, waybill.TableVersions)
 	if err != nil {
 		return err
 	}
@@ -130,8 +131,7 @@ func (p *publication) publish(ctx context.Context, s staged) error {
 // follow makes LATEST mirror the version of the newest published run, this one
 // among them; a pinned one stays at its version, and takes what is new there.
 func (p *publication) follow(ctx context.Context) (n int, err error) {
-	latest := p.tables.latest()
-	now, err := latest.Latest(ctx)
+	now, err := p.tables.latest().Latest(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -153,14 +153,19 @@ func (p *publication) follow(ctx context.Context) (n int, err error) {
 		}
 		columns = schemas[n].Columns(p.h.Brand)
 	}
-	_, err = latest.Follow(ctx, delta.Mirror{Definition: delta.Definition{Name: waybill.LatestTable(p.Run.WorkflowID), Comment: waybill.LatestComment, Columns: columns},
-		Source: p.tables.version(n), SchemaVersion: n, Pinned: now.Pinned, Fence: p.Fence})
-	return n, err
+	return n, p.tables.mirror(ctx, n, columns, now.Pinned, p.Fence)
+}
+
+// mirror makes LATEST a mirror of V<n>.
+func (t tables) mirror(ctx context.Context, n int, columns []waybill.Column, pinned bool, fence int64) error {
+	_, err := t.latest().Follow(ctx, delta.Mirror{Definition: delta.Definition{Name: waybill.LatestTable(t.workflow), Comment: waybill.LatestComment, Columns: columns},
+		Source: t.version(n), SchemaVersion: n, Pinned: pinned, Fence: fence})
+	return err
 }
 
 // markLatest makes n the one version of the workflow that IS_LATEST.
 func (t tables) markLatest(ctx context.Context, n int) error {
-	rows, err := t.rows(ctx, waybill.TableVersions)
+	rows, err := t.about(ctx, waybill.TableVersions)
 	if err != nil {
 		return err
 	}

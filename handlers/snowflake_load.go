@@ -73,7 +73,8 @@ func (h *Handlers) snowflake(ctx context.Context, c connectors.Connector) (snowf
 	if err != nil {
 		return snowflake.Ready{}, err
 	}
-	return working(func(ctx context.Context) (snowflake.Ready, error) { return h.Snowflake.Ready(ctx, h.Ledger, settings) })(ctx)
+	ready, err := working(func(ctx context.Context) (snowflake.Ready, error) { return h.Snowflake.Ready(ctx, h.Ledger, settings) })(ctx)
+	return ready, at(waybill.StageShare, err)
 }
 
 // SnowflakeConnector is a connector of kind snowflake as our account knows it.

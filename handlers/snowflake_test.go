@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snowflakedb/gosnowflake"
-
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/connectors"
 	fakes "github.com/waybillhq/waybill/internal/fakes/snowflake"
@@ -48,6 +46,7 @@ type snowRig struct {
 	*rig
 	server    *fakes.Server
 	provider  *fakes.Account
+	acme      *fakes.Account
 	ingestion string // the folder that stands for our ingestion bucket
 }
 
@@ -66,6 +65,9 @@ func setupSnowflake(t *testing.T) *snowRig {
 		customer := r.server.AddAccount(a)
 		customer.AddUser("ANALYST", "ACCOUNTADMIN", &snowKey().PublicKey)
 		customer.AddWarehouse("WH")
+		if a.Org == "ACMEORG" {
+			r.acme = customer
+		}
 	}
 	r.open(t, snowflake.Stage{Integration: "WAYBILL_S3", URL: "s3://ingest/"})
 	r.connector = connectors.Connector{ID: "acme", Team: team, Kind: waybill.KindSnowflake,
@@ -121,7 +123,11 @@ func (r *snowRig) plan(t *testing.T, run waybill.Run) {
 // task does the task that was enqueued last.
 func (r *snowRig) task(t *testing.T) error {
 	t.Helper()
-	ready := r.queue.last
+	return r.do(t, r.queue.last)
+}
+
+func (r *snowRig) do(t *testing.T, ready ledger.Ready) error {
+	t.Helper()
 	do := map[string]func(context.Context, tasks.DeliveryRef) error{
 		tasks.SnowflakeLoad.Name: r.SnowflakeLoad, tasks.SnowflakePublish.Name: r.SnowflakePublish}[ready.Task]
 	return do(t.Context(), tasks.DeliveryRef{Delivery: ready.Delivery, Generation: ready.Generation, Enqueue: ready.Enqueue})
@@ -181,16 +187,9 @@ func (r *snowRig) deliver(t *testing.T, run waybill.Run) waybill.Receipt {
 // customer is a session of the customer, who imported the share as KADOA.
 func (r *snowRig) customer(t *testing.T) *sql.DB {
 	t.Helper()
-	db := r.login(t, "ACMEORG-PROD_ANALYTICS", "ANALYST", "WH")
-	query(t, db, `CREATE DATABASE KADOA FROM SHARE OURORG.PROVIDER.KADOA_ACME`)
-	return db
-}
-
-func (r *snowRig) login(t *testing.T, account, user, warehouse string) *sql.DB {
-	t.Helper()
-	db := sql.OpenDB(gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, gosnowflake.Config{Account: account, User: user, Warehouse: warehouse,
-		Authenticator: gosnowflake.AuthTypeJwt, PrivateKey: snowKey(), Protocol: "http", Host: r.server.Host, Port: r.server.Port, DisableOCSPChecks: true}))
+	db := r.acme.Open("ANALYST", "WH", snowKey())
 	t.Cleanup(func() { _ = db.Close() })
+	query(t, db, `CREATE DATABASE KADOA FROM SHARE OURORG.PROVIDER.KADOA_ACME`)
 	return db
 }
 

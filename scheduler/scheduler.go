@@ -44,10 +44,11 @@ type Config struct {
 	Subscribers Subscribers
 	Inspector   Inspector // default: asynq on Redis
 	Redis       redis.UniversalClient
-	Sweep       time.Duration // between sweeps; default 3 s
-	Entries     Entries       // what is due at regular times; nil: nothing
-	Ticks       time.Duration // between looks at what is due; default 1 s
-	Retention   time.Duration // after which what is settled leaves the ledger; default 30 days
+	Sweep       time.Duration               // between sweeps; default 3 s
+	Entries     Entries                     // what is due at regular times; nil: nothing
+	Ticks       time.Duration               // between looks at what is due; default 1 s
+	Operations  func(context.Context) error // does what operators left to be done; nil: nothing
+	Retention   time.Duration               // after which what is settled leaves the ledger; default 30 days
 	Log         *slog.Logger
 }
 
@@ -62,6 +63,7 @@ type Scheduler struct {
 const (
 	describeEvery = 20          // sweeps between two descriptions of every connector
 	trimEvery     = time.Minute // between two looks for what is to leave the ledger
+	operateEvery  = time.Minute // between two looks for operations that are due
 )
 
 // New returns a scheduler.
@@ -86,6 +88,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	loops.Go(func() { s.every(ctx, s.cfg.Sweep*describeEvery, nil, "describe connectors", s.describe) })
 	loops.Go(func() { s.every(ctx, s.cfg.Ticks, nil, "enqueue what is due", s.Tick) })
 	loops.Go(func() { s.every(ctx, trimEvery, nil, "trim the ledger", s.trim) })
+	if s.cfg.Operations != nil {
+		loops.Go(func() { s.every(ctx, operateEvery, nil, "do what is due of operations", s.cfg.Operations) })
+	}
 	loops.Wait()
 	return nil
 }

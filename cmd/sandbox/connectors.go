@@ -18,11 +18,14 @@ func (s *sandbox) connectors(team string, n int) []connectors.Connector {
 	return []connectors.Connector{
 		{ID: fmt.Sprintf("sandbox-lake-%d", n), Team: team, Kind: waybill.KindStorage,
 			Storage: &connectors.Storage{URL: fileURL(filepath.Join(s.dir, "bucket")), Formats: []string{"parquet", "jsonl", "csv"}}},
+		{ID: snowflakeID(n), Team: team, Kind: waybill.KindSnowflake, Snowflake: s.warehouse.customer(snowflakeID(n))},
 		{ID: tablesID(n), Team: team, Kind: waybill.KindDeltaSharing, DeltaSharing: &connectors.DeltaSharing{}},
 		{ID: fmt.Sprintf("sandbox-databricks-%d", n), Team: team, Kind: waybill.KindDatabricks, Databricks: &connectors.Databricks{
 			Recipient: connectors.RecipientDatabricks, SharingIdentifier: fmt.Sprintf("aws:us-east-1:11111111-2222-4333-8444-%012d", n)}},
 	}
 }
+
+func snowflakeID(n int) string { return fmt.Sprintf("sandbox-snowflake-%d", n) }
 
 func tablesID(n int) string { return fmt.Sprintf("sandbox-tables-%d", n) }
 

@@ -1,8 +1,8 @@
 // Command sandbox runs the whole system on one machine, in one process: Redis
-// in memory, a folder as the customer's bucket, our Delta Sharing server, a test
-// server in place of Databricks, a scheduler, a worker and the queue view. It
-// delivers the bundled runs to a connector of each kind, prints what arrived
-// where, and stays until Ctrl-C.
+// in memory, a folder as the customer's bucket, our Delta Sharing server, test
+// servers in place of Snowflake and Databricks, a scheduler, a worker and the
+// queue view. It delivers the bundled runs to a connector of each kind, prints
+// what arrived where, and stays until Ctrl-C.
 //
 //	go run ./cmd/sandbox --once --dir OUT
 package main
@@ -46,7 +46,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.once, "once", false, "exit when everything is delivered: 0 if every delivery is complete")
-	flags.StringVar(&o.dir, "dir", "", "keep the output here: DIR/bucket is the customer's, DIR/delta holds the shared tables, DIR/profile.share opens them, DIR/own is ours (default: a temporary folder)")
+	flags.StringVar(&o.dir, "dir", "", "keep the output here: DIR/bucket is the customer's, DIR/delta holds the shared tables, DIR/profile.share opens them, DIR/ingest is staged for Snowflake, DIR/own is ours (default: a temporary folder)")
 	flags.StringVar(&o.runFile, "f", "", "deliver this run (run.json) as well")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the queue view; another port is taken if this one is in use")
 	flags.StringVar(&o.share, "share", "127.0.0.1:8081", "address of the Delta Sharing server; another port is taken if this one is in use")

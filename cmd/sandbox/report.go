@@ -18,7 +18,7 @@ func (s *sandbox) report(w io.Writer, deliveries []waybill.Delivery) (incomplete
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WORKFLOW\tJOB\tKIND\tSCHEMA\tSTATE\tROWS\tFAILED CASTS\tBYTES\tFILES OR TABLE")
 	var folders, failures []string
-	tables := map[waybill.Kind]map[string]bool{waybill.KindDeltaSharing: {}, waybill.KindDatabricks: {}}
+	tables := map[waybill.Kind]map[string]bool{waybill.KindDeltaSharing: {}, waybill.KindDatabricks: {}, waybill.KindSnowflake: {}}
 	for _, d := range deliveries {
 		if d.State != waybill.StateComplete {
 			incomplete++
@@ -37,9 +37,13 @@ func (s *sandbox) report(w io.Writer, deliveries []waybill.Delivery) (incomplete
 			names = append(names, f.Name)
 		}
 		location := strings.TrimPrefix(receipt.Location, "file://")
-		if d.Kind == waybill.KindStorage {
+		switch d.Kind {
+		case waybill.KindStorage:
 			folders = append(folders, location)
-		} else {
+		case waybill.KindSnowflake:
+			names = []string{filepath.Base(location)}
+			tables[d.Kind][d.Connector] = true
+		default:
 			names = []string{filepath.Base(location)}
 			tables[d.Kind][filepath.Dir(location)] = true
 		}
@@ -57,6 +61,12 @@ func (s *sandbox) report(w io.Writer, deliveries []waybill.Delivery) (incomplete
 	if len(folders) > 0 {
 		fmt.Fprintf(w, "\nRead it:\n  duckdb -c \"SELECT * FROM '%s' LIMIT 5\"\n  head -n 3 %s\n", filepath.Join(folders[0], "data.parquet"), filepath.Join(folders[0], "data.csv"))
 		s.reportTables(w, tables)
+		for _, connector := range slices.Sorted(maps.Keys(tables[waybill.KindSnowflake])) {
+			if err := s.warehouse.report(context.Background(), w, s.dir, connector); err != nil {
+				incomplete++
+				fmt.Fprintln(w, err)
+			}
+		}
 		fmt.Fprintf(w, "\nReceipts (ours): %s\n", filepath.Join(s.dir, "own", "receipts"))
 	}
 	return incomplete

@@ -14,6 +14,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
+	"github.com/waybillhq/waybill/handlers"
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
@@ -29,7 +30,8 @@ type sandbox struct {
 	addr string
 	stop func() error
 
-	vendor *fake.Server // in place of Databricks
+	vendor    *fake.Server // in place of Databricks
+	warehouse *warehouse   // in place of Snowflake
 }
 
 // start runs a scheduler and a worker on a Redis in memory.
@@ -41,13 +43,20 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		return nil, err
 	}
 	vendor := fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(o.dir, "databricks"))}})
-	f, redis, err := open(ctx, o, vendor.URL, stderr)
+	warehouse, err := startWarehouse(o.dir)
 	if err != nil {
 		vendor.Close()
 		return nil, err
 	}
-	s := &sandbox{Fleet: f, dir: o.dir, vendor: vendor}
-	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueDelta: 4})
+	s := &sandbox{dir: o.dir, vendor: vendor, warehouse: warehouse}
+	f, redis, err := s.open(ctx, o, stderr)
+	if err != nil {
+		vendor.Close()
+		warehouse.Close()
+		return nil, err
+	}
+	s.Fleet = f
+	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueSnowflake: 4, tasks.QueueDelta: 4})
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +84,15 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		err := errors.Join(<-done, <-done, stopHTTP(), stopShare(), f.Close())
 		redis.Close()
 		vendor.Close()
+		warehouse.Close()
 		return err
 	}
 	return s, nil
 }
 
 // open connects a fleet to a Redis in memory.
-func open(ctx context.Context, o options, databricks string, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
-	cfg, err := configure(o, databricks)
+func (s *sandbox) open(ctx context.Context, o options, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
+	cfg, err := s.configure(o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -124,9 +134,9 @@ func tick(ctx context.Context, redis *miniredis.Miniredis) {
 	}
 }
 
-func configure(o options, databricks string) (config.Config, error) {
+func (s *sandbox) configure(o options) (config.Config, error) {
 	cfg := config.Default()
-	for _, name := range []string{"own", "bucket", "delta", "databricks"} {
+	for _, name := range []string{"own", "bucket", "ingest", "delta", "databricks"} {
 		if err := os.MkdirAll(filepath.Join(o.dir, name), 0o755); err != nil {
 			return cfg, fmt.Errorf("make folder: %w", err)
 		}
@@ -141,8 +151,11 @@ func configure(o options, databricks string) (config.Config, error) {
 	if err != nil {
 		return cfg, fmt.Errorf("refer to the test server's token: %w", err)
 	}
-	cfg.Databricks = config.Databricks{Host: databricks, Auth: "pat", Token: token, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
+	cfg.Databricks = config.Databricks{Host: s.vendor.URL, Auth: "pat", Token: token, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
 		Tables: config.Tables{Storage: fileURL(filepath.Join(o.dir, "databricks"))}}
+	if cfg.Snowflake, err = s.warehouse.settings(o.dir); err != nil {
+		return cfg, err
+	}
 	cfg.Sources.FileRoot = "/" // it is the user's own machine
 	cfg.Log = config.Log{Level: "error", Format: "text"}
 	if o.verbose {
@@ -163,7 +176,7 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 		if teams[run.TeamID] == nil {
 			teams[run.TeamID] = s.connectors(run.TeamID, len(teams)+1)
 			for _, c := range teams[run.TeamID] {
-				if _, err := s.Connectors.Apply(ctx, c); err != nil {
+				if _, err := s.ApplyConnector(ctx, handlers.Request{By: "sandbox"}, c); err != nil {
 					return nil, fmt.Errorf("apply connector: %w", err)
 				}
 			}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -63,7 +65,12 @@ func TestTheBundledRunsArrive(t *testing.T) {
 	if !strings.Contains(out.String(), "sandbox_databricks_1.wf_movies__latest") && !strings.Contains(out.String(), "sandbox_databricks_1.WF_MOVIES__LATEST") {
 		t.Errorf("what Databricks' customer sees is not in what it printed:\n%s", out.String())
 	}
-	for _, folder := range []string{"bucket", "delta", "databricks"} {
+	for view, rows := range map[string]int{"WF_EARTHQUAKES__V1": 1000, "WF_EARTHQUAKES__V2": 707, "WF_EARTHQUAKES__LATEST": 707, "WF_MOVIES__LATEST": 3201, "WORKFLOW_RUNS": 4} {
+		if !regexp.MustCompile(fmt.Sprintf(`FROM KADOA\.SHARED\.%s +%d rows`, view, rows)).MatchString(out.String()) {
+			t.Errorf("Snowflake's customer does not read %d rows of %s:\n%s", rows, view, out.String())
+		}
+	}
+	for _, folder := range []string{"bucket", "ingest", "delta", "databricks"} {
 		wantNowhere(t, filepath.Join(dir, folder), "_sourceIndex")
 	}
 }
@@ -117,7 +124,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 	write("mine.jsonl", `{"a":1}`+"\n"+`{"a":`)
 	out.Reset()
 	err := run(t.Context(), []string{"--once", "--dir", filepath.Join(dir, "second"), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "-f", file}, &out, &bytes.Buffer{})
-	if err == nil || !strings.Contains(err.Error(), "3 of 15 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
+	if err == nil || !strings.Contains(err.Error(), "4 of 20 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
 		t.Errorf("a run that cannot be delivered: %v\n%s", err, out.String())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
 	"github.com/waybillhq/waybill/internal/connectors"
 )
@@ -17,12 +18,14 @@ import (
 func (p *program) connector() *cobra.Command {
 	cmd := &cobra.Command{Use: "connector", Short: "Customers' destinations"}
 	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorSQL(), p.connectorProfile(),
+		p.connectorLatest(),
 		p.connectorPause(), p.connectorResume(), p.connectorDelete())
 	return cmd
 }
 
 func (p *program) connectorApply() *cobra.Command {
 	var path string
+	var by requestFlags
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE|DIR",
 		Short: "Create or change connectors from YAML files",
@@ -33,7 +36,8 @@ func (p *program) connectorApply() *cobra.Command {
 				return err
 			}
 			for _, c := range list {
-				applied, err := f.ApplyConnector(cmd.Context(), c)
+				applied, err := f.ApplyConnector(cmd.Context(), by.request(), c)
+				printOperations(cmd.OutOrStdout(), applied.Done...)
 				if err != nil {
 					return fmt.Errorf("connector %s: %w", c.ID, err)
 				}
@@ -44,12 +48,16 @@ func (p *program) connectorApply() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&path, "file", "f", "", "a YAML file, or a folder of them")
 	_ = cmd.MarkFlagRequired("file") // the flag exists
+	by.flags(cmd)
 	return cmd
 }
 
-// goesOn says what waited for the connector's settings.
+// goesOn says what was set up, and what waited for the connector's settings.
 func goesOn(a fleet.Applied) string {
 	text := ""
+	if a.Setup != nil {
+		text += "; " + setupText(*a.Setup)
+	}
 	if a.Resumed {
 		text += "; its pause is over"
 	}
@@ -113,6 +121,13 @@ func (p *program) connectorShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if c.Kind == waybill.KindSnowflake {
+				made, err := f.SnowflakeSetup(cmd.Context(), c.ID)
+				if err != nil {
+					return err
+				}
+				text = fmt.Sprintf("# %s\n", setupText(made)) + text
+			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
 		}),
@@ -129,19 +144,4 @@ func shown(c connectors.Connector) (string, error) {
 		return "", fmt.Errorf("write connector: %w", err)
 	}
 	return head + string(text), nil
-}
-
-func (p *program) connectorDelete() *cobra.Command {
-	return &cobra.Command{
-		Use:   "delete ID",
-		Short: "Forget a connector and cancel what is on its way to it; what was delivered stays, and the id is never used again",
-		Args:  cobra.ExactArgs(1),
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			if err := f.Connectors.Delete(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s deleted\n", args[0])
-			return nil
-		}),
-	}
 }

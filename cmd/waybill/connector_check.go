@@ -37,7 +37,7 @@ func (p *program) connectorCheck() *cobra.Command {
 			check := newCheck(f, c, cmd.OutOrStdout())
 			check.us = us
 			if policyOnly && c.Storage == nil {
-				return fmt.Errorf("connector %s is of kind %s: its tables lie in our own storage, and the customer allows nothing", c.ID, c.Kind)
+				return fmt.Errorf("connector %s is of kind %s: its tables are ours, and the customer allows nothing", c.ID, c.Kind)
 			}
 			if policyOnly {
 				check.policies(cmd.Context())
@@ -79,10 +79,13 @@ func newCheck(f *fleet.Fleet, c connectors.Connector, out io.Writer) *check {
 
 // whole tries what the connector's kind needs.
 func (c *check) whole(ctx context.Context, f *fleet.Fleet) error {
-	if c.connector.Storage == nil {
-		return c.tables(ctx, f)
+	switch {
+	case c.connector.Storage != nil:
+		return c.run(ctx, f.Store)
+	case c.connector.Kind == waybill.KindSnowflake:
+		return c.snowflake(ctx, f)
 	}
-	return c.run(ctx, f.Store)
+	return c.tables(ctx, f)
 }
 
 func (c *check) run(ctx context.Context, open func(context.Context, connectors.Connector) (storage.Store, error)) error {

@@ -34,6 +34,13 @@ func (p *program) connectorSQL() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if c.Kind == waybill.KindSnowflake {
+				made, err := f.SnowflakeSetup(cmd.Context(), c.ID)
+				if err != nil {
+					return err
+				}
+				return snowflakeText(cmd.OutOrStdout(), c, made, f.Config.Brand)
+			}
 			if c.Storage == nil {
 				return tablesText(cmd.OutOrStdout(), c, f.Config.Brand)
 			}

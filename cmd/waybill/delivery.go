@@ -18,7 +18,7 @@ import (
 
 func (p *program) delivery() *cobra.Command {
 	cmd := &cobra.Command{Use: "delivery", Short: "The history of deliveries, and what to do about them"}
-	cmd.AddCommand(p.deliveryList(), p.deliveryShow(), p.deliveryRetry(), p.deliveryCancel(), p.deliveryWatch())
+	cmd.AddCommand(p.deliveryList(), p.deliveryShow(), p.deliveryRetry(), p.deliveryCancel(), p.deliveryUnpublish(), p.deliveryWatch())
 	return cmd
 }
 
@@ -131,7 +131,7 @@ func (p *program) deliveryWatch() *cobra.Command {
 				switch d.State {
 				case waybill.StateComplete:
 					return nil
-				case waybill.StateFailed, waybill.StateBlocked, waybill.StateCancelled:
+				case waybill.StateFailed, waybill.StateBlocked, waybill.StateCancelled, waybill.StateUnpublished:
 					return fmt.Errorf("delivery %s is %s: %s", d.ID, d.State, d.Action)
 				}
 				select {

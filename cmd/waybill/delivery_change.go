@@ -15,7 +15,7 @@ func (p *program) deliveryRetry() *cobra.Command {
 	var filter deliveryFilter
 	cmd := &cobra.Command{
 		Use:   "retry [ID…]",
-		Short: "Send failed or blocked deliveries on their way again: those named, or all that the flags select",
+		Short: "Send failed, blocked or unpublished deliveries on their way again: those named, or all failed or blocked ones that the flags select",
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
 			if len(args) > 0 {
 				if cmd.Flags().NFlag() > 0 {
@@ -47,6 +47,26 @@ func (p *program) deliveryCancel() *cobra.Command {
 			return each(args, func(id string) error { return f.Ledger.Cancel(cmd.Context(), id, "by an operator") }, cmd.OutOrStdout(), "is cancelled")
 		}),
 	}
+}
+
+func (p *program) deliveryUnpublish() *cobra.Command {
+	var by requestFlags
+	cmd := &cobra.Command{
+		Use:   "unpublish ID…",
+		Short: "Take delivered runs back from published tables; a retry, or a replacement of the run, publishes them anew",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
+			return each(args, func(id string) error {
+				receipt, err := f.Operations().Unpublish(cmd.Context(), by.request(), id)
+				if err == nil {
+					printOperations(cmd.OutOrStdout(), receipt)
+				}
+				return err
+			}, cmd.OutOrStdout(), "is unpublished")
+		}),
+	}
+	by.flags(cmd)
+	return cmd
 }
 
 // each does something to every id, whatever became of those before, and says so.

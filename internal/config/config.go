@@ -139,6 +139,7 @@ type Times struct {
 	Retention       time.Duration `yaml:"retention" help:"how long a delivery that is complete or cancelled stays in the ledger; then it is in our bucket, below history/"`
 	TokenLifetime   Lifetime      `yaml:"tokenLifetime" help:"how long a customer's token for shared tables is valid, where the connector does not say; at most 365d"`
 	RotationOverlap Lifetime      `yaml:"rotationOverlap" help:"how long the former token is valid after a rotation"`
+	KeepDeleted     Lifetime      `yaml:"keepDeleted" help:"how long the tables of a deleted connector, or of a workflow that it no longer selects, are kept after the customer lost them; then they are erased"`
 }
 
 // Log says what the log holds and how it is written.
@@ -153,7 +154,7 @@ func Default() Config {
 		Brand:  "kadoa",
 		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
 		Times: Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour,
-			TokenLifetime: Lifetime(90 * day), RotationOverlap: Lifetime(day)},
+			TokenLifetime: Lifetime(90 * day), RotationOverlap: Lifetime(day), KeepDeleted: Lifetime(30 * day)},
 		Log: Log{Level: "info", Format: "json"},
 	}
 }

@@ -167,6 +167,7 @@ func (t Times) validate() (p waybill.Problems) {
 	inRange(&p, "retention", t.Retention, time.Second, 10*365*24*time.Hour)
 	inRange(&p, "tokenLifetime", t.TokenLifetime, MinTokenLifetime, MaxTokenLifetime)
 	inRange(&p, "rotationOverlap", t.RotationOverlap, 0, Lifetime(30*day))
+	inRange(&p, "keepDeleted", t.KeepDeleted, 0, Lifetime(3650*day))
 	return p
 }
 

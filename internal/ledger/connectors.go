@@ -91,31 +91,30 @@ func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
 		case was.Revision == 0:
 			return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
 		case was.Deleted:
-			return errors.Join(fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound), k.keep(ctx, id, was), l.cancelAll(ctx, was.Group, id))
+			return errors.Join(fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound), k.keep(ctx, id, was), l.CancelAll(ctx, Filter{Team: was.Group, Connector: id}, "connector deleted"))
 		}
 		err = k.change(ctx, id, etag, was.Revision, document{Group: was.Group, Deleted: true})
 		switch {
 		case err == nil:
-			return l.cancelAll(ctx, was.Group, id)
+			return l.CancelAll(ctx, Filter{Team: was.Group, Connector: id}, "connector deleted")
 		case !errors.Is(err, waybill.ErrChanged): // somebody changed it at the same moment: once more, after them
 			return err
 		}
 	}
 }
 
-// cancelAll cancels every delivery to a connector that is not complete.
-func (l *Ledger) cancelAll(ctx context.Context, team, connector string) error {
-	f := Filter{Team: team, Connector: connector}
+// CancelAll cancels every delivery that a filter selects and that was not delivered.
+func (l *Ledger) CancelAll(ctx context.Context, f Filter, why string) error {
 	for {
 		page, err := l.List(ctx, f)
 		if err != nil {
 			return err
 		}
 		for _, d := range page.Deliveries {
-			if d.State == waybill.StateComplete {
+			if d.State == waybill.StateComplete || d.State == waybill.StateUnpublished {
 				continue
 			}
-			err := l.Cancel(ctx, d.ID, "connector deleted")
+			err := l.Cancel(ctx, d.ID, why)
 			if _, moved := errors.AsType[*StateError](err); err != nil && !moved {
 				return err
 			}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/waybillhq/waybill"
@@ -49,12 +48,10 @@ type Lease struct {
 
 	Historical bool // a backfill brought it, and no producer since
 
+	*holding
 	ledger *Ledger
 	prefix string
 	poison bool
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	done   sync.WaitGroup
 }
 
 // Begin starts an attempt at a delivery. It returns [ErrGone] when there is
@@ -80,8 +77,10 @@ func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) 
 	if err := lease.load(id, r.list(2).fields(), r.list(3).fields()); err != nil {
 		return nil, err
 	}
-	lease.ctx, lease.cancel = context.WithCancelCause(ctx)
-	lease.done.Go(lease.renew)
+	lease.holding = hold(ctx, asked, l.opts.Lease, func(ctx context.Context) (bool, error) {
+		r, err := l.run(ctx, renewScript, p, id, lease.Fence, millis(l.opts.Lease))
+		return r.int(0) == 1, err
+	})
 	return lease, nil
 }
 
@@ -99,41 +98,6 @@ func (ls *Lease) load(id string, delivery, run map[string]string) (err error) {
 	}
 	ls.Run, ls.Revision = accepted.Run, accepted.Revision
 	return nil
-}
-
-// Context ends when the lease is lost or closed.
-func (ls *Lease) Context() context.Context { return ls.ctx }
-
-// renew keeps the lease until it is closed or lost. While Redis does not answer
-// the attempt goes on until shortly before the lease ends by our own clock,
-// however long an answer is waited for: after that somebody else may hold the
-// delivery.
-func (ls *Lease) renew() {
-	lease := ls.ledger.opts.Lease
-	every := lease / 3
-	until := func(renewed time.Time) time.Duration { return time.Until(renewed.Add(lease - every/2)) }
-	over := time.AfterFunc(until(ls.Started), func() { ls.cancel(ErrLost) })
-	defer over.Stop()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ls.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		asked := time.Now()
-		ctx, cancel := context.WithTimeout(ls.ctx, every)
-		r, err := ls.ledger.run(ctx, renewScript, ls.prefix, ls.Delivery.ID, ls.Fence, millis(lease))
-		cancel()
-		switch {
-		case err == nil && r.int(0) == 1:
-			over.Reset(until(asked))
-		case err == nil:
-			ls.cancel(ErrLost)
-			return
-		}
-	}
 }
 
 // Poison returns a failure if too many attempts at this delivery ended without
@@ -232,13 +196,11 @@ func (ls *Lease) HandOn(ctx context.Context, task string) error {
 // Close ends the attempt. With an error it returns an [*Attempt], which is to
 // be settled; the lease stays held, though no longer renewed, until then.
 func (ls *Lease) Close(err error) error {
-	cause := context.Cause(ls.ctx)
-	ls.cancel(nil)
-	ls.done.Wait()
+	lost := ls.stop()
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrLost) || errors.Is(cause, ErrLost):
+	case errors.Is(err, ErrLost) || lost != nil:
 		return fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
 	}
 	return &Attempt{lease: ls, Err: err}

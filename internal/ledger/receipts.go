@@ -93,3 +93,25 @@ func (l *Ledger) lastReceipt(ctx context.Context, run waybill.RunKey, delivery s
 	}
 	return last, nil
 }
+
+// unpublished stands beside the receipts of a run whose delivery was taken
+// back: newer than they are, it is the last word on it.
+type unpublished struct {
+	Task  string `json:"task"` // that a retry begins with
+	Queue string `json:"queue"`
+}
+
+const unpublishedSuffix = "-unpublished.json"
+
+func (n receiptName) unpublishedKey(run waybill.RunKey) string {
+	return strings.TrimSuffix(n.key(run), ".json") + unpublishedSuffix
+}
+
+// parseUnpublishedName reads <delivery>-<generation>-<fence>-unpublished.json.
+func parseUnpublishedName(text string) (receiptName, bool) {
+	name, ok := strings.CutSuffix(text, unpublishedSuffix)
+	if !ok {
+		return receiptName{}, false
+	}
+	return parseReceiptName(name + ".json")
+}

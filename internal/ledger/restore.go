@@ -26,6 +26,7 @@ type traces struct {
 	run        waybill.RunKey
 	generation int                    // the newest that was mirrored; 0 for none
 	receipts   map[string]receiptName // the newest of each delivery
+	withdrawn  map[string]receiptName // likewise, of those that were unpublished
 	newest     time.Time              // when the last of the objects was written
 }
 
@@ -36,14 +37,23 @@ func (t *traces) add(o storage.Object) {
 		if n, err := strconv.Atoi(strings.TrimSuffix(name, ".json")); err == nil {
 			t.generation = max(t.generation, n)
 		}
-	} else if n, ok := parseReceiptName(name); ok && n.newer(t.receipts[n.delivery]) {
-		if t.receipts == nil {
-			t.receipts = map[string]receiptName{}
-		}
-		t.receipts[n.delivery] = n
+	} else if n, ok := parseReceiptName(name); ok {
+		note(&t.receipts, n)
+	} else if n, ok := parseUnpublishedName(name); ok {
+		note(&t.withdrawn, n)
 	}
 	if o.Modified.After(t.newest) {
 		t.newest = o.Modified
+	}
+}
+
+// note keeps the newest name of each delivery.
+func note(names *map[string]receiptName, n receiptName) {
+	if *names == nil {
+		*names = map[string]receiptName{}
+	}
+	if n.newer((*names)[n.delivery]) {
+		(*names)[n.delivery] = n
 	}
 }
 
@@ -145,7 +155,8 @@ func (l *Ledger) lastMirror(ctx context.Context, t traces, receipts []waybill.Re
 	return m, nil
 }
 
-// restoreReceipts makes the deliveries complete again that have a receipt.
+// restoreReceipts makes the deliveries complete again that have a receipt, or
+// unpublished where that came after it.
 func (l *Ledger) restoreReceipts(ctx context.Context, t traces) (receipts []waybill.Receipt, n int, err error) {
 	for _, id := range slices.Sorted(maps.Keys(t.receipts)) {
 		var r waybill.Receipt
@@ -157,12 +168,28 @@ func (l *Ledger) restoreReceipts(ctx context.Context, t traces) (receipts []wayb
 			return receipts, n, err
 		}
 		receipts = append(receipts, r)
+		state, again, err := l.wasUnpublished(ctx, t, id)
+		if err != nil {
+			return receipts, n, err
+		}
 		done, err := l.run(ctx, restoreScript, prefix(waybill.Slot(r.TeamID)), id, r.Generation, r.TeamID, r.WorkflowID, r.JobID, r.Connector, string(r.Kind),
-			r.SchemaVersion, r.RunFinishedAt.UnixMilli(), r.StartedAt.UnixMilli(), r.CompletedAt.UnixMilli(), r.Fence, r.Rows, r.Bytes)
+			r.SchemaVersion, r.RunFinishedAt.UnixMilli(), r.StartedAt.UnixMilli(), r.CompletedAt.UnixMilli(), r.Fence, r.Rows, r.Bytes,
+			string(state), again.Task, again.Queue)
 		if err != nil {
 			return receipts, n, err
 		}
 		n += int(done.int(0))
 	}
 	return receipts, n, nil
+}
+
+// wasUnpublished tells which state a delivery with a receipt is in.
+func (l *Ledger) wasUnpublished(ctx context.Context, t traces, id string) (waybill.State, unpublished, error) {
+	n, ok := t.withdrawn[id]
+	if !ok || !n.newer(t.receipts[id]) {
+		return waybill.StateComplete, unpublished{}, nil
+	}
+	var u unpublished
+	_, err := l.getJSON(ctx, n.unpublishedKey(t.run), &u)
+	return waybill.StateUnpublished, u, err
 }

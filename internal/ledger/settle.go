@@ -85,12 +85,12 @@ func (e *StateError) Error() string {
 	return fmt.Sprintf("delivery %s is %s; %s", e.Delivery, e.State, e.Refusal)
 }
 
-// Retry sends a failed or blocked delivery on its way again, with a fresh
-// round of attempts.
+// Retry sends a delivery that failed, is blocked or was unpublished on its way
+// again, with a fresh round of attempts.
 func (l *Ledger) Retry(ctx context.Context, id string) error { return l.again(ctx, id, "retried") }
 
 func (l *Ledger) again(ctx context.Context, id, what string) error {
-	return l.change(ctx, retryScript, id, what, "only failed and blocked deliveries are retried")
+	return l.change(ctx, retryScript, id, what, "only failed, blocked and unpublished deliveries are retried")
 }
 
 // Cancel ends a delivery that is not complete. An attempt that is under way
@@ -121,6 +121,11 @@ func (l *Ledger) change(ctx context.Context, s *redis.Script, id, what, refusal 
 	if err != nil {
 		return err
 	}
+	return l.moved(ctx, id, r, refusal)
+}
+
+// moved reads what a script that moves a delivery returned.
+func (l *Ledger) moved(ctx context.Context, id string, r reply, refusal string) error {
 	switch outcome := r.text(0); outcome {
 	case "OK":
 		l.admit(ctx, r.turns(1))

@@ -29,7 +29,7 @@ const trimBatch = 100
 
 // settled are the states whose deliveries are trimmed. What failed or is
 // blocked waits for somebody, however long.
-var settled = []waybill.State{waybill.StateComplete, waybill.StateCancelled}
+var settled = []waybill.State{waybill.StateComplete, waybill.StateCancelled, waybill.StateUnpublished}
 
 // batch is what is being exported and trimmed in a slot. It stands in Redis
 // from before the export until after the trimming, so that whoever goes on

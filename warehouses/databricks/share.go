@@ -79,8 +79,11 @@ func (w *Workspace) send(ctx context.Context, api *apis, c Connector, updates []
 	return nil
 }
 
+// CodeShareGone is the code of the failure that somebody removed the share.
+const CodeShareGone = "databricks.share_gone"
+
 func (w *Workspace) shareGone(c Connector) error {
-	return blocked("databricks.share_gone", "Somebody removed the share "+w.name(c)+", so that the customer reads nothing; "+
+	return blocked(CodeShareGone, "Somebody removed the share "+w.name(c)+", so that the customer reads nothing; "+
 		"resume the connector if the customer shall read again, or delete it.", "share %s does not exist", w.name(c))
 }
 

@@ -3,6 +3,7 @@ package delta
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -20,20 +21,42 @@ import (
 const (
 	versionKey = "waybill.schemaVersion" // n of the V<n> that it mirrors
 	pinnedKey  = "waybill.pinned"        // true: it does not follow the newest run
+	movesKey   = "waybill.moves"         // where it was pointed to, oldest first (JSON)
 	epochKey   = "waybill.epoch"         // the version it was last rebuilt at; its files' names begin with it
 )
 
 // Latest is where a LATEST table stands.
 type Latest struct {
-	SchemaVersion int   // n of the V<n> that it mirrors; 0: there is no table
-	Pinned        bool  // it stays there until it is told otherwise
-	Version       int64 // the version of V<n>'s log that it holds
+	SchemaVersion int    // n of the V<n> that it mirrors; 0: there is no table
+	Pinned        bool   // it stays there until it is told otherwise
+	Version       int64  // the version of V<n>'s log that it holds
+	Moves         []Move // the last of them, oldest first
+}
+
+// Move is one place that a LATEST table was pointed to.
+type Move struct {
+	SchemaVersion int       `json:"v"`
+	Pinned        bool      `json:"pinned,omitempty"`
+	At            time.Time `json:"at"`
+}
+
+// keptMoves is how many moves are remembered.
+const keptMoves = 50
+
+// moved are the moves with another one, where it is another place.
+func (l Latest) moved(version int, pinned bool, at time.Time) []Move {
+	if n := len(l.Moves); n > 0 && l.Moves[n-1].SchemaVersion == version && l.Moves[n-1].Pinned == pinned {
+		return l.Moves
+	}
+	moves := append(slices.Clone(l.Moves), Move{version, pinned, at.UTC().Truncate(time.Millisecond)})
+	return moves[max(0, len(moves)-keptMoves):]
 }
 
 // latestOf reads it from a snapshot of the LATEST table and the identity of V<n>.
 func latestOf(s *Snapshot, source string) (l Latest) {
 	l.SchemaVersion, _ = strconv.Atoi(s.Metadata.Configuration[versionKey]) // absent: 0, it mirrors nothing
 	l.Pinned = s.Metadata.Configuration[pinnedKey] == "true"
+	_ = json.Unmarshal([]byte(s.Metadata.Configuration[movesKey]), &l.Moves) // absent: none are known
 	l.Version = -1
 	if v, ok := s.Txn(mirrorApp(source)); ok {
 		l.Version = v
@@ -81,8 +104,8 @@ func (t *Table) Follow(ctx context.Context, m Mirror) (Committed, error) {
 		if err := m.Source.fits(source, m.Columns); err != nil {
 			return nil, err
 		}
-		if fence, ok := s.Txn(fenceApp); ok && m.Fence != 0 && fence > m.Fence {
-			return nil, t.fail(ErrSuperseded, "fence %d is behind %d", m.Fence, fence)
+		if err := t.newestAttempt(s, m.Fence); err != nil {
+			return nil, err
 		}
 		now := latestOf(s, source.Metadata.ID)
 		rebuilt := s.Version < 0 || now.SchemaVersion != m.SchemaVersion || now.Version < 0
@@ -97,17 +120,21 @@ func (t *Table) Follow(ctx context.Context, m Mirror) (Committed, error) {
 		if err != nil {
 			return nil, err
 		}
-		actions := append(t.definitionActions(m.definition(source, epoch), s), m.progress(t, s, source)...)
+		moves, err := json.Marshal(now.moved(m.SchemaVersion, m.Pinned, t.opts.Now()))
+		if err != nil {
+			return nil, t.fail(errRows, "%w", err)
+		}
+		actions := append(t.definitionActions(m.definition(source, epoch, moves), s), m.progress(t, s, source)...)
 		return &change{info: CommitInfo{Operation: "WRITE", OperationParameters: map[string]string{
 			"mode": "Overwrite", "source": fmt.Sprintf("V%d, version %d", m.SchemaVersion, source.Version)}},
 			actions: append(actions, files...)}, nil
 	})
 }
 
-func (m Mirror) definition(source *Snapshot, epoch string) Definition {
+func (m Mirror) definition(source *Snapshot, epoch string, moves []byte) Definition {
 	d := m.Definition
 	d.Configuration = map[string]string{versionKey: strconv.Itoa(m.SchemaVersion), pinnedKey: strconv.FormatBool(m.Pinned),
-		epochKey: epoch, sourceKey: source.Metadata.ID}
+		epochKey: epoch, sourceKey: source.Metadata.ID, movesKey: string(moves)}
 	return d
 }
 

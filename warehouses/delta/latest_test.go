@@ -63,8 +63,10 @@ func TestLatestMirrorsItsVersionAndComesBackToIt(t *testing.T) {
 	back.Pinned = true
 	c = must[Committed](t)(m.latest.Follow(t.Context(), back))
 	wantContents(t, m.latest, "a/2/0", "b/1/0")
-	if l := must[Latest](t)(m.latest.Latest(t.Context())); c.Metadata.ID != id || l != (Latest{SchemaVersion: 1, Pinned: true, Version: 3}) {
+	if l := must[Latest](t)(m.latest.Latest(t.Context())); c.Metadata.ID != id || l.SchemaVersion != 1 || !l.Pinned || l.Version != 3 {
 		t.Errorf("back at the schema of before it is %+v, identity %s", l, c.Metadata.ID)
+	} else if len(l.Moves) != 3 || l.Moves[0].SchemaVersion != 1 || l.Moves[1].SchemaVersion != 2 || l.Moves[2].SchemaVersion != 1 || !l.Moves[2].Pinned {
+		t.Errorf("it remembers the moves %+v", l.Moves)
 	}
 }
 

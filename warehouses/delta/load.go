@@ -78,11 +78,19 @@ const fenceApp = "waybill:fence"
 // admit refuses an attempt that is not the newest, and tells whether the
 // generation's change is made already.
 func (l Load) admit(t *Table, s *Snapshot) (done bool, err error) {
-	if fence, ok := s.Txn(fenceApp); ok && l.Fence != 0 && fence > l.Fence {
-		return false, t.fail(ErrSuperseded, "fence %d is behind %d", l.Fence, fence)
+	if err := t.newestAttempt(s, l.Fence); err != nil {
+		return false, err
 	}
 	stored, ok := s.Txn(l.Delivery)
 	return ok && stored >= int64(l.Generation), nil
+}
+
+// newestAttempt refuses an attempt that is not the newest.
+func (t *Table) newestAttempt(s *Snapshot, mine int64) error {
+	if fence, ok := s.Txn(fenceApp); ok && mine != 0 && fence > mine {
+		return t.fail(ErrSuperseded, "fence %d is behind %d", mine, fence)
+	}
+	return nil
 }
 
 // progress are the txn actions that tell the load was made.
@@ -242,6 +250,26 @@ func (t *Table) Remove(ctx context.Context, l Load) (Committed, error) {
 		if stored, ok := s.Txn(l.Delivery); ok {
 			l.Generation = max(l.Generation, int(stored))
 		}
+		return &change{t.removal(l), append(old, l.progress(t, s)...)}, nil
+	})
+}
+
+// Retract takes a job's rows out of the table, like [Table.Remove], but leaves
+// the delivery's generation to be loaded anew: by an attempt with a higher fence.
+func (t *Table) Retract(ctx context.Context, l Load) (Committed, error) {
+	return t.commit(ctx, func(ctx context.Context, s *Snapshot) (*change, error) {
+		if err := t.newestAttempt(s, l.Fence); err != nil || s.Version < 0 {
+			return nil, err
+		}
+		old, err := t.jobRows(ctx, s, l)
+		if err != nil {
+			return nil, err
+		}
+		if stored, loaded := s.Txn(l.Delivery); len(old) == 0 && (!loaded || stored < int64(l.Generation)) {
+			return nil, nil
+		}
+		l := l
+		l.Generation-- // of a txn the last word counts, whatever came before
 		return &change{t.removal(l), append(old, l.progress(t, s)...)}, nil
 	})
 }

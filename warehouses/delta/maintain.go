@@ -153,3 +153,28 @@ func (t *Table) Vacuum(ctx context.Context) (deleted int, err error) {
 	}
 	return deleted, nil
 }
+
+// Scrub deletes the data files that are no longer part of the table, however
+// new: versions before now cannot be read any more. It is for rows that nobody
+// may read from now on. It returns how many files it deleted.
+func (t *Table) Scrub(ctx context.Context) (deleted int, err error) {
+	s, err := t.snapshotOrNone(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for path := range s.removed {
+		key, err := pathKey(path)
+		if err != nil {
+			return deleted, t.fail(errUnsupported, "%w", err)
+		}
+		if err := t.store.Delete(ctx, t.key(key)); err != nil {
+			return deleted, err
+		}
+		deleted++
+	}
+	if s.Version < 0 {
+		return deleted, nil
+	}
+	swept, err := t.Vacuum(ctx) // what was removed so long ago that the log has forgotten it
+	return deleted + swept, err
+}

@@ -174,13 +174,56 @@ func (t *Table) Upsert(ctx context.Context, key []string, rows []Row) (Committed
 		if len(left) == 0 {
 			return nil, nil
 		}
-		file, err := t.rowFile(ctx, s, left)
+		file, err := t.rowFile(ctx, s, "", left)
 		if err != nil {
 			return nil, err
 		}
 		return &change{CommitInfo{Operation: "MERGE", OperationParameters: map[string]string{"matchedOn": strings.Join(key, ", ")}},
 			append(actions, file.add(true))}, nil
 	})
+}
+
+// DeleteRows takes the rows with a value in a text column out of a small
+// table, in one commit. Older versions have them until [Table.Scrub].
+func (t *Table) DeleteRows(ctx context.Context, column, value string) (Committed, error) {
+	return t.commit(ctx, func(ctx context.Context, s *Snapshot) (*change, error) {
+		var actions []action
+		for _, a := range s.Files() {
+			if !mayHold(a, []string{column}, map[string]Row{"": {column: value}}) {
+				continue
+			}
+			rows, err := t.rowsOf(ctx, s, a)
+			if err != nil {
+				return nil, err
+			}
+			kept := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return r[column] == value })
+			more, err := t.keepRows(ctx, s, a, kept, len(rows))
+			if err != nil {
+				return nil, err
+			}
+			actions = append(actions, more...)
+		}
+		if len(actions) == 0 {
+			return nil, nil
+		}
+		return &change{CommitInfo{Operation: "DELETE", OperationParameters: map[string]string{"predicate": fmt.Sprintf("%s = '%s'", column, value)}}, actions}, nil
+	})
+}
+
+// keepRows are the actions that leave only some of a file's rows.
+func (t *Table) keepRows(ctx context.Context, s *Snapshot, a Add, kept []Row, of int) ([]action, error) {
+	if len(kept) == of {
+		return nil, nil
+	}
+	actions := []action{a.gone(t.opts.Now(), true)}
+	if len(kept) > 0 {
+		file, err := t.rowFile(ctx, s, a.Path, kept)
+		if err != nil {
+			return nil, err
+		}
+		actions = append(actions, file.add(true))
+	}
+	return actions, nil
 }
 
 // AppendRows adds rows to a small table, once for each version of an application.
@@ -195,7 +238,7 @@ func (t *Table) AppendRows(ctx context.Context, app string, version int64, rows 
 		c := &change{info: CommitInfo{Operation: "WRITE", IsBlindAppend: true, OperationParameters: map[string]string{"mode": "Append", "partitionBy": "[]"}},
 			actions: []action{{Txn: &Txn{AppID: app, Version: version, LastUpdated: t.opts.Now().UnixMilli()}}}}
 		if len(rows) > 0 {
-			file, err := t.rowFile(ctx, s, rows)
+			file, err := t.rowFile(ctx, s, "", rows)
 			if err != nil {
 				return nil, err
 			}
@@ -205,9 +248,12 @@ func (t *Table) AppendRows(ctx context.Context, app string, version int64, rows 
 	})
 }
 
-// rowFile writes rows to a file that is named by them and by what they follow.
-func (t *Table) rowFile(ctx context.Context, s *Snapshot, rows []Row) (DataFile, error) {
+// rowFile writes rows to a file that is named by them and by what they follow,
+// and by the file that they were taken from, if any: of two writers who both
+// want to be next, neither puts its rows into the other's file.
+func (t *Table) rowFile(ctx context.Context, s *Snapshot, from string, rows []Row) (DataFile, error) {
 	var all strings.Builder
+	all.WriteString(from)
 	for _, row := range rows {
 		all.WriteString(keyOf(row, s.Columns()))
 	}
@@ -236,19 +282,7 @@ func (t *Table) yield(ctx context.Context, s *Snapshot, a Add, key []string, fre
 			delete(fresh, k)
 		}
 	}
-	if len(kept) == len(rows) {
-		return nil, nil
-	}
-	actions := []action{a.gone(t.opts.Now(), true)}
-	if len(kept) > 0 {
-		name := fmt.Sprintf("rows-%d-%s.parquet", s.Version+1, digest(a.Path))
-		file, err := t.rewrite(ctx, s, name, func(w *fileWriter) error { return w.addRows(kept) })
-		if err != nil {
-			return nil, err
-		}
-		actions = append(actions, file.add(true))
-	}
-	return actions, nil
+	return t.keepRows(ctx, s, a, kept, len(rows))
 }
 
 // mayHold tells from a file's statistics whether it may have a row of one of the keys.

@@ -16,6 +16,10 @@ type Latest struct {
 	Newest int64  `json:"newest"`          // the version of the newest published run
 	Pinned bool   `json:"pinned"`          // whether it stays where it is
 	Moves  []Move `json:"moves,omitempty"` // newest first, the last 100
+
+	NewestJob string    `json:"newestJob,omitempty"` // the newest published run
+	NewestAt  time.Time `json:"newestAt,omitzero"`   // when it finished
+	Versions  []int64   `json:"versions,omitempty"`  // that LATEST can point to
 }
 
 // Move is one place that LATEST was pointed to.
@@ -26,9 +30,9 @@ type Move struct {
 	Fence   int64     `json:"fence"`
 }
 
-// target is the version that LATEST is to point to. Where nothing is published
+// Target is the version that LATEST is to point to. Where nothing is published
 // it stays where it is.
-func (l Latest) target() int64 {
+func (l Latest) Target() int64 {
 	if l.Pinned || l.Newest == 0 {
 		return l.Shows
 	}
@@ -42,11 +46,18 @@ func latestComment(version int64) string {
 // Latest tells where a workflow's LATEST points, and where it pointed before.
 func (d *Destination) Latest(ctx context.Context, workflowID string) (Latest, error) {
 	l := Lane{WorkflowID: workflowID}
-	latest, err := d.latest(ctx, l)
+	latest, err := d.latest(ctx, l, "")
 	if err != nil {
 		return Latest{}, err
 	}
-	out, err := d.send(ctx, "latest_moves", l.args())
+	out, err := d.send(ctx, "versions", l.args())
+	if err != nil {
+		return Latest{}, err
+	}
+	for i := range out.values {
+		latest.Versions = append(latest.Versions, out.integer(i, "schema_version"))
+	}
+	out, err = d.send(ctx, "latest_moves", l.args())
 	for i := range out.values {
 		at, parseErr := time.Parse(time.RFC3339Nano, out.at(i, "moved_at"))
 		err = errors.Join(err, parseErr)
@@ -55,10 +66,17 @@ func (d *Destination) Latest(ctx context.Context, workflowID string) (Latest, er
 	return latest, err
 }
 
-func (d *Destination) latest(ctx context.Context, l Lane) (latest Latest, err error) {
-	out, err := d.send(ctx, "latest_state", l.args())
+// LatestWithout tells where LATEST would point without one job.
+func (d *Destination) LatestWithout(ctx context.Context, l Lane, job string) (Latest, error) {
+	return d.latest(ctx, l, job)
+}
+
+func (d *Destination) latest(ctx context.Context, l Lane, except string) (latest Latest, err error) {
+	out, err := d.send(ctx, "latest_state", l.with(args{"Except": except}))
 	if i := out.find("what", "newest"); i >= 0 {
-		latest.Newest = out.integer(i, "schema_version")
+		at, parseErr := time.Parse(time.RFC3339Nano, out.at(i, "run_finished_at"))
+		err = errors.Join(err, parseErr)
+		latest.Newest, latest.NewestJob, latest.NewestAt = out.integer(i, "schema_version"), out.at(i, "job_id"), at.UTC()
 	}
 	if i := out.find("what", "shown"); i >= 0 {
 		latest.Shows, latest.Pinned = out.integer(i, "schema_version"), out.boolean(i, "pinned")
@@ -71,7 +89,7 @@ func (d *Destination) latest(ctx context.Context, l Lane) (latest Latest, err er
 // should point, and so repairs what an attempt that lost its lane, or half a
 // move, left behind.
 func (d *Destination) followLatest(ctx context.Context, l Lane, route Route) (latest Latest, moved bool, err error) {
-	if latest, err = d.latest(ctx, l); err != nil || latest.target() == 0 {
+	if latest, err = d.latest(ctx, l, ""); err != nil || latest.Target() == 0 {
 		return latest, false, err
 	}
 	out, err := d.send(ctx, "latest_show", l.with(args{"Schema": schemaShared}))
@@ -79,13 +97,13 @@ func (d *Destination) followLatest(ctx context.Context, l Lane, route Route) (la
 		return latest, false, err
 	}
 	view := waybill.LatestTable(l.WorkflowID)
-	if i := out.find("name", view); i >= 0 && latest.Shows == latest.target() && out.at(i, "comment") == latestComment(latest.target()) {
+	if i := out.find("name", view); i >= 0 && latest.Shows == latest.Target() && out.at(i, "comment") == latestComment(latest.Target()) {
 		return latest, false, nil
 	}
-	if err := d.point(ctx, l, latest.target(), latest.Pinned); err != nil {
+	if err := d.point(ctx, l, latest.Target(), latest.Pinned); err != nil {
 		return latest, false, err
 	}
-	latest.Shows = latest.target()
+	latest.Shows = latest.Target()
 	return latest, true, d.checkShare(ctx, route, view)
 }
 
@@ -130,7 +148,7 @@ func (d *Destination) Pin(ctx context.Context, l Lane, version int64, route Rout
 
 // Unpin lets LATEST follow the newest published run again.
 func (d *Destination) Unpin(ctx context.Context, l Lane, route Route) (Latest, error) {
-	latest, err := d.latest(ctx, l)
+	latest, err := d.latest(ctx, l, "")
 	if err != nil {
 		return Latest{}, err
 	}
@@ -139,7 +157,7 @@ func (d *Destination) Unpin(ctx context.Context, l Lane, route Route) (Latest, e
 		if err := d.makeLane(ctx, l); err != nil {
 			return Latest{}, err
 		}
-		if err := d.point(ctx, l, latest.target(), false); err != nil {
+		if err := d.point(ctx, l, latest.Target(), false); err != nil {
 			return Latest{}, err
 		}
 	}

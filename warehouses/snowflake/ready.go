@@ -39,7 +39,7 @@ type Ready struct {
 // other settings, is set up now: nothing is delivered to an account that was
 // not verified.
 func (a *Account) Ready(ctx context.Context, docs Documents, c Connector) (Ready, error) {
-	k, err := known(ctx, docs, c)
+	k, err := known(ctx, docs, c.ID)
 	if err != nil {
 		return Ready{}, err
 	}
@@ -50,13 +50,18 @@ func (a *Account) Ready(ctx context.Context, docs Documents, c Connector) (Ready
 	return Ready{d, k.Setup}, err
 }
 
+// Known returns a connector's destination, whether it was set up or not.
+func (a *Account) Known(ctx context.Context, docs Documents, c Connector) (*Destination, error) {
+	k, err := known(ctx, docs, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return a.Connector(k.resolve(c))
+}
+
 // SetUp sets a connector up, once more if it was, and keeps how.
 func (a *Account) SetUp(ctx context.Context, docs Documents, c Connector) (Ready, error) {
-	k, err := known(ctx, docs, c)
-	if err != nil {
-		return Ready{}, err
-	}
-	d, err := a.Connector(k.resolve(c))
+	d, err := a.Known(ctx, docs, c)
 	if err != nil {
 		return Ready{}, err
 	}
@@ -74,9 +79,14 @@ func (a *Account) SetUp(ctx context.Context, docs Documents, c Connector) (Ready
 	return Ready{d, made}, nil
 }
 
-// known is how a connector was set up; nothing where it never was.
-func known(ctx context.Context, docs Documents, c Connector) (k kept, err error) {
-	text, err := docs.Mirrored(ctx, documentKind, c.ID)
+// KnownSetup is how a connector was set up last; nothing where it never was.
+func KnownSetup(ctx context.Context, docs Documents, connector string) (Setup, error) {
+	k, err := known(ctx, docs, connector)
+	return k.Setup, err
+}
+
+func known(ctx context.Context, docs Documents, connector string) (k kept, err error) {
+	text, err := docs.Mirrored(ctx, documentKind, connector)
 	if errors.Is(err, waybill.ErrNotFound) {
 		return kept{}, nil
 	}
@@ -84,7 +94,7 @@ func known(ctx context.Context, docs Documents, c Connector) (k kept, err error)
 		err = json.Unmarshal(text, &k)
 	}
 	if err != nil {
-		return kept{}, fmt.Errorf("setup of connector %s: %w", c.ID, err)
+		return kept{}, fmt.Errorf("setup of connector %s: %w", connector, err)
 	}
 	return k, nil
 }

@@ -2,6 +2,7 @@ package snowflake
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -10,35 +11,72 @@ import (
 	"github.com/waybillhq/waybill"
 )
 
+// Workflows are those that the customer can read.
+func (d *Destination) Workflows(ctx context.Context) (names []string, err error) {
+	out, err := d.send(ctx, "shown_workflows", nil)
+	for i := range out.values {
+		names = append(names, out.at(i, "workflow_id"))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
+// Views are a workflow's views, and those of them that the share shows.
+func (d *Destination) Views(ctx context.Context, workflowID string) (all, shown []string, err error) {
+	out, err := d.send(ctx, "views_of_workflow", Lane{WorkflowID: workflowID}.args())
+	if err != nil {
+		return nil, nil, err
+	}
+	grants, err := d.grants(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, granted := viewNames(out), d.views(grants)
+	return all, slices.DeleteFunc(slices.Clone(all), func(view string) bool { return !slices.Contains(granted, view) }), nil
+}
+
+// Shown are all views that the share shows; none where there is no share.
+func (d *Destination) Shown(ctx context.Context) ([]string, error) {
+	grants, err := d.grants(ctx)
+	if err != nil && failureCode(err) == "snowflake.not_found" {
+		return nil, nil
+	}
+	return d.views(grants), err
+}
+
 // Narrow takes a workflow from the customer: its views leave the share, and
 // the views about workflows no longer speak of it. What was delivered stays,
-// until [Destination.Purge] or until the workflow is published again. It
-// returns the views that were revoked.
+// until [Destination.Purge] or until the workflow is published again or
+// readmitted. It returns the views that were revoked.
 func (d *Destination) Narrow(ctx context.Context, l Lane) ([]string, error) {
 	if err := d.makeLane(ctx, l); err != nil {
 		return nil, err
 	}
-	grants, err := d.grants(ctx)
+	_, views, err := d.Views(ctx, l.WorkflowID)
 	if err != nil {
 		return nil, err
 	}
-	out, err := d.send(ctx, "views_of_workflow", l.args())
-	if err != nil {
-		return nil, err
-	}
-	views := slices.DeleteFunc(viewNames(out), func(view string) bool { return !slices.Contains(d.views(grants), view) })
 	if _, err := d.block(ctx, "narrow", l.with(args{"Views": views})); err != nil {
 		return nil, err
 	}
-	if grants, err = d.grants(ctx); err != nil {
+	_, left, err := d.Views(ctx, l.WorkflowID)
+	if err == nil && len(left) > 0 {
+		err = blocked("grants_differ", "A view could not be revoked from the share; revoke it by hand, then retry.", "share %s still shows %v", d.Database, left)
+	}
+	return views, err
+}
+
+// Readmit shows a workflow again that was narrowed away, with all of its
+// views. It returns them.
+func (d *Destination) Readmit(ctx context.Context, l Lane) ([]string, error) {
+	if err := d.makeLane(ctx, l); err != nil {
 		return nil, err
 	}
-	for _, view := range views {
-		if slices.Contains(d.views(grants), view) {
-			return nil, blocked("grants_differ", "A view could not be revoked from the share; revoke it by hand, then retry.", "share %s still shows %s", d.Database, view)
-		}
+	views, _, err := d.Views(ctx, l.WorkflowID)
+	if err == nil {
+		_, err = d.block(ctx, "readmit", l.with(args{"Views": views}))
 	}
-	return views, nil
+	return views, err
 }
 
 // Purge narrows, and then erases everything of the workflow. Snowflake itself
@@ -108,8 +146,16 @@ func (d *Destination) Drop(ctx context.Context) error {
 
 // gone reports whether a thing is not there, which is what dropping wants.
 func gone(err error) bool {
-	f := waybill.At(waybill.StageVerify, err)
-	return f != nil && slices.Contains([]string{"snowflake.no_share", "snowflake.no_database"}, f.Code)
+	return slices.Contains([]string{"snowflake.no_share", "snowflake.no_database"}, failureCode(err))
+}
+
+// failureCode is the code of a classified error, and "" of none.
+func failureCode(err error) string {
+	f, _ := errors.AsType[*waybill.Failure](err)
+	if f == nil {
+		return ""
+	}
+	return f.Code
 }
 
 // keepSuperseded is how long the rows of a load that is no longer shown are kept.

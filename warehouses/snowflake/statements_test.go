@@ -61,6 +61,7 @@ func goldenStatements(t *testing.T) map[string]string {
 		"share_add":              p.statement("share_add", args{"Account": "ACMEORG.PROD_ANALYTICS", "Unrestricted": false}),
 		"share_add.unrestricted": p.statement("share_add", args{"Account": "ACMEORG.PROD_ANALYTICS", "Unrestricted": true}),
 		"share_remove":           p.statement("share_remove", args{"Account": "ACMEORG.OLD"}),
+		"role_grants":            p.statement("role_grants", args{"Role": "WAYBILL"}),
 		"grant_schema":           p.statement("grant_schema", args{"Schema": schemaShared}),
 		"grant_view":             p.statement("grant_view", args{"View": "WF_MOVIES__V3"}),
 		"revoke_view":            p.statement("revoke_view", args{"View": "WF_MOVIES__V3"}),
@@ -71,6 +72,9 @@ func goldenStatements(t *testing.T) map[string]string {
 		"stg_show":               p.statement("stg_show", args{"Schema": schemaStaging}),
 		"latest_show":            p.statement("latest_show", with(args{"Schema": schemaShared})),
 		"latest_point":           p.pointLatest(run.Lane, 3, false, []string{"TITLE", "KADOA_JOB_ID", "KADOA_RUN_FINISHED_AT"}),
+		"latest_state":           p.statement("latest_state", with(args{"Except": ""})),
+		"latest_state.without":   p.statement("latest_state", with(args{"Except": "job2"})),
+		"readmit":                p.statement("readmit", with(args{"Views": []string{"WF_MOVIES__V3", "WF_MOVIES__LATEST"}})),
 		"narrow":                 p.statement("narrow", with(args{"Views": []string{"WF_MOVIES__V3", "WF_MOVIES__LATEST"}})),
 		"purge":                  p.statement("purge", with(args{"Tables": []string{"WF_MOVIES__V2", "WF_MOVIES__V3"}})),
 		"loads_superseded":       p.statement("loads_superseded", with(args{"Before": run.Fence - 7*86400*1000})),
@@ -87,7 +91,7 @@ func goldenStatements(t *testing.T) map[string]string {
 		all[plain] = p.statement(plain, nil)
 	}
 	for _, ofRun := range []string{"version_known", "version_columns", "fence_make", "stg_create", "stg_count", "stg_drop", "load", "publish", "unpublish",
-		"run_show", "latest_state", "latest_moves", "views_of_workflow"} {
+		"run_show", "versions", "latest_moves", "views_of_workflow"} {
 		all[ofRun] = p.statement(ofRun, a)
 	}
 	return all

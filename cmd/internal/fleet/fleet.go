@@ -233,7 +233,7 @@ func (f *Fleet) platform() source.Platform {
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
 	return scheduler.New(scheduler.Config{
 		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Entries: f.entries(),
-		Log: f.Log, Redis: f.Redis})
+		Log: f.Log, Redis: f.Redis, Operations: f.Operations().Resume})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/handlers"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/warehouses/snowflake"
@@ -16,23 +19,45 @@ import (
 // Applied is what applying a connector did.
 type Applied struct {
 	Change  connectors.Change
-	Retried int              // blocked deliveries that go on with the new settings
-	Resumed bool             // it had been paused after failures in a row
-	Setup   *snowflake.Setup // of kind snowflake: what our account has for it
+	Retried int                        // blocked deliveries that go on with the new settings
+	Resumed bool                       // it had been paused after failures in a row
+	Done    []waybill.OperationReceipt // what was taken from the customer, or shown again
+	Setup   *snowflake.Setup           // of kind snowflake: what our account has for it
 }
 
-// ApplyConnector creates or changes a connector. What waited for its settings
-// to be mended goes on. One of kind snowflake is set up as well, even if it is
-// what it was: somebody may have removed what it needs.
-func (f *Fleet) ApplyConnector(ctx context.Context, c connectors.Connector) (a Applied, err error) {
+// Operations are what an operator does to published tables.
+func (f *Fleet) Operations() *handlers.Operations {
+	return &handlers.Operations{Handlers: f.handlers(), Keep: time.Duration(f.Config.Times.KeepDeleted)}
+}
+
+// ApplyConnector creates or changes a connector. What it no longer selects is
+// taken from the customer; what waited for its settings to be mended goes on.
+// One of kind snowflake is set up as well, even if it is what it was: somebody
+// may have removed what it needs.
+func (f *Fleet) ApplyConnector(ctx context.Context, r handlers.Request, c connectors.Connector) (a Applied, err error) {
+	narrows, err := f.narrows(ctx, c)
+	if err != nil {
+		return a, err
+	}
+	if narrows {
+		if err := f.Operations().Narrowing(ctx, r, c); err != nil {
+			return a, err
+		}
+	}
 	if a.Change, err = f.Connectors.Apply(ctx, c); err != nil {
 		return a, err
+	}
+	if narrows {
+		if a.Done, err = f.Operations().Align(ctx, r, c); err != nil {
+			return a, fmt.Errorf("the connector is changed, but not yet what its customer reads; the scheduler tries again, and so does applying it again: %w", err)
+		}
 	}
 	if c.Kind == waybill.KindSnowflake {
 		if a.Setup, err = f.setUp(ctx, c); err != nil {
 			return a, fmt.Errorf("it is %s, and not set up: %w", a.Change, err)
 		}
-	} else if a.Change != connectors.Changed {
+	}
+	if a.Change != connectors.Changed && a.Setup == nil {
 		return a, nil
 	}
 	pause, err := f.Ledger.ConnectorPause(ctx, c.Team, c.ID)
@@ -46,6 +71,24 @@ func (f *Fleet) ApplyConnector(ctx context.Context, c connectors.Connector) (a A
 	}
 	a.Retried, err = f.RetryAll(ctx, ledger.Filter{Team: c.Team, Connector: c.ID, State: waybill.StateBlocked})
 	return a, err
+}
+
+// narrows reports whether a connector with tables is to select other workflows
+// than it does, or was so and is not in line with it yet.
+func (f *Fleet) narrows(ctx context.Context, c connectors.Connector) (bool, error) {
+	old, err := f.Connectors.Get(ctx, c.ID)
+	switch {
+	case errors.Is(err, connectors.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case old.Kind == waybill.KindStorage:
+		return false, nil
+	case !slices.Equal(old.Workflows, c.Workflows):
+		return true, nil
+	}
+	pending, err := f.Ledger.PendingOperations(ctx, c.ID)
+	return len(pending) > 0, err
 }
 
 // RetryAll sends every delivery that the filter selects on its way again. It

@@ -42,12 +42,17 @@ func (f *Fleet) Ingest(ctx context.Context, d *snowflake.Destination) (storage.S
 }
 
 // Snowflake is a connector's part of our account, which it does not touch.
-func (f *Fleet) Snowflake(c connectors.Connector) (*snowflake.Destination, error) {
+func (f *Fleet) Snowflake(ctx context.Context, c connectors.Connector) (*snowflake.Destination, error) {
 	settings, err := f.snowflakeConnector(c)
 	if err != nil {
 		return nil, err
 	}
-	return f.account.Connector(settings)
+	return f.account.Known(ctx, f.Ledger, settings)
+}
+
+// SnowflakeSetup is how a connector was set up last; nothing where it never was.
+func (f *Fleet) SnowflakeSetup(ctx context.Context, id string) (snowflake.Setup, error) {
+	return snowflake.KnownSetup(ctx, f.Ledger, id)
 }
 
 func (f *Fleet) snowflakeConnector(c connectors.Connector) (snowflake.Connector, error) {

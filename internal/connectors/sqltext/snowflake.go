@@ -6,7 +6,7 @@ import (
 )
 
 // snowflakeText: an integration lets Snowflake read without keys, a stage names
-// the workflow's folder, and an external table reads it.
+// the workflow's folder, and an external table reads it, or a pipe loads it.
 //
 // https://docs.snowflake.com/en/sql-reference/sql/create-storage-integration
 // https://docs.snowflake.com/en/sql-reference/sql/create-stage
@@ -53,12 +53,33 @@ CREATE OR REPLACE EXTERNAL TABLE {{ident .Name}}{{if or .Rows .Parts}} (
 -- Shows the files that came since. By itself, with events of the store:
 -- https://docs.snowflake.com/en/user-guide/tables-external-auto
 ALTER EXTERNAL TABLE {{ident .Name}} REFRESH;
+{{- if .Pipe}}
+
+-- 4. Or load each file once, as it arrives, by a pipe of your own into a table that is inferred from a first file.
+-- https://docs.snowflake.com/en/user-guide/data-load-snowpipe-auto-s3
+CREATE FILE FORMAT IF NOT EXISTS {{ident .FileFormat}} TYPE = PARQUET USE_LOGICAL_TYPE = TRUE;
+CREATE TABLE IF NOT EXISTS {{ident .Loaded}} USING TEMPLATE (
+  SELECT ARRAY_AGG(OBJECT_CONSTRUCT(*)) WITHIN GROUP (ORDER BY ORDER_ID)
+  FROM TABLE(INFER_SCHEMA(LOCATION => {{lit .StageRef}}, FILE_FORMAT => {{lit (ident .FileFormat)}},
+    FILES => ('YOUR_RUN_FOLDER/{{.FileName}}'))));
+CREATE PIPE IF NOT EXISTS {{ident .Pipe}} AUTO_INGEST = TRUE AS
+COPY INTO {{ident .Loaded}} FROM @{{ident .Stage}}
+  PATTERN = {{lit .Pattern}}
+  FILE_FORMAT = (FORMAT_NAME = {{ident .FileFormat}})
+  MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE;
+-- Its notification_channel is the queue that the bucket is to tell of each new object (s3:ObjectCreated:*).
+SHOW PIPES LIKE {{lit .Pipe}};
+-- A path that was loaded is passed over for 14 days, so that a run which is handed in again with replace, and the same
+-- finish time, is not loaded again; a new schema version has columns that this table has not.
+{{- end}}
 `
 
 type snowflakePage struct {
 	page
 	Provider, URL, Folder, KMS, Format, Pattern string
 	Integration, Stage, Name                    string
+	Pipe, Loaded, FileFormat, StageRef          string // Pipe is empty where there is none
+	FileName                                    string // of a first file
 	Identity, Rows                              []string
 	Parts                                       []snowflakePart
 }
@@ -84,6 +105,13 @@ func snowflake(p page) (string, error) {
 		out.Identity = []string{"AZURE_TENANT_ID = 'YOUR_TENANT_ID'"}
 	}
 	out.Folder = out.URL + p.fixed
+	if p.scheme == "s3" && p.file.format == "parquet" { // elsewhere Snowpipe takes an integration for notifications too
+		out.Pipe, out.Loaded, out.FileFormat = out.Stage+"_PIPE", out.Name+"_LOADED", out.Stage+"_PARQUET"
+		out.StageRef, out.FileName = "@"+snowflakeIdent(out.Stage), "data."+p.file.extension
+		if p.Connector.Storage.MaxFileBytes > 0 {
+			out.FileName = "data-00000." + p.file.extension
+		}
+	}
 	for i, c := range p.Columns {
 		out.Rows = append(out.Rows, fmt.Sprintf("%s %s AS (%s)", snowflakeIdent(c.Name), snowflakeType(p.file, c), snowflakeValue(p.file, i, c)))
 	}

@@ -74,7 +74,7 @@ func (s *session) showGrants(p *parser) *result {
 	case p.accept("TO", "ROLE"):
 		role := p.ident()
 		p.end()
-		return grantsShown(s.account.grantsWhere(func(g *grant) bool { return g.role == role && g.share == nil }))
+		return grantsShown(s.account.grantsWhere(func(g *grant) bool { return g.role == role && g.share == nil }), s.account.usedByAll(role)...)
 	}
 	p.expect("ON")
 	if p.accept("SHARE") {
@@ -96,8 +96,21 @@ func (a *Account) grantsWhere(fits func(*grant) bool) (all []*grant) {
 	return all
 }
 
-func grantsShown(grants []*grant) *result {
-	var rows [][]any
+// usedByAll are the grants on what every role may use here.
+func (a *Account) usedByAll(role string) (rows [][]any) {
+	usage := func(kind, name string) {
+		rows = append(rows, []any{a.created, "USAGE", kind, name, "ROLE", role, "false", accountAdmin})
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.warehouses)) {
+		usage("WAREHOUSE", name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.integrations)) {
+		usage("INTEGRATION", name)
+	}
+	return rows
+}
+
+func grantsShown(grants []*grant, rows ...[]any) *result {
 	for _, g := range grants {
 		to, name := "ROLE", g.role
 		if g.share != nil {

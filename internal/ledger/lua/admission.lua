@@ -75,6 +75,19 @@ local function lane(id)
   return d[1] .. '/' .. d[2], d[1]
 end
 
+-- how long an operation has a lane still; 0: none has.
+local function operated(name)
+  local left = num(redis.call('HGET', P .. 'op:' .. name, 'until')) - NOW
+  return math.max(left, 0)
+end
+
+-- notes that an attempt which loses its delivery here may be at work for as
+-- long as its lease ran: an operation in its lane waits for that.
+local function ebb(id)
+  local name, lease = lane(id), num(get(id, 'lease'))
+  if name and get(id, 'state') == 'running' and lease > NOW then redis.call('HSET', P .. 'lane:ebb', name, lease) end
+end
+
 local function backlog(id, connector) return P .. 'q:' .. get(id, 'queue') .. ':' .. connector end
 
 -- the order of waiting deliveries: live ones as they came, behind them

@@ -6,7 +6,7 @@
 --   OK, poison, delivery, run  the caller holds the delivery until its lease ends; poison is 1
 --                        if too many of its attempts ended without a word: settle it, do not try;
 --                        then all fields of the delivery and of its run, as HGETALL gives them
---   BUSY, milliseconds   another attempt holds it that long at most
+--   BUSY, milliseconds   another attempt, or an operation in its lane, holds it that long at most
 --   EARLY, milliseconds  its time has not come
 --   GONE                 no such delivery, settled, or another task has taken this one's place
 -- The same nonce gets the same fence again: the client repeats a script whose
@@ -32,6 +32,9 @@ elseif num(d[6]) > NOW then
   return { 'EARLY', tostring(num(d[6]) - NOW) }
 end
 
+local name = lane(id)
+if name and operated(name) > 0 then return { 'BUSY', tostring(operated(name)) } end
+
 local attempt, poison = num(d[7]), 0
 if state == 'running' then
   if redis.call('HINCRBY', dkey(id), 'crashes', 1) > tonumber(ARGV[6]) then poison = 1 end
@@ -39,7 +42,6 @@ else
   attempt = attempt + 1
 end
 local fence = math.max(num(d[3]) + 1, NOW)
-local name = lane(id)
 if name then
   fence = math.max(fence, num(redis.call('HGET', P .. 'lane:fence', name)) + 1)
   redis.call('HSET', P .. 'lane:fence', name, string.format('%d', fence))

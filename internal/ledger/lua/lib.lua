@@ -34,6 +34,8 @@
 --   ln:<lane>                  ZSET  deliveries that wait for an ordered connector's lane → their order
 --   lane:holder, lane:offer    HASH  lane → delivery that holds it; that is offered in q:
 --   lane:fence                 HASH  lane → last fence given in it
+--   lane:ebb                   HASH  lane → until when an attempt that lost its delivery may be at work in it
+--   op:<lane>                  HASH  nonce, until, fence of the operation that has the lane
 --   rq:<queue>:<team>          ZSET  connectors with room and work → when they were last served
 --   tw:<queue>                 SET   teams with such connectors
 --

@@ -30,6 +30,7 @@ end
 local created = old[2] or NOW
 local flying = old[4] == 'queued' or old[4] == 'running' or old[4] == 'retrying'
 if old[1] then
+  ebb(id)
   if not flying then leave(id) end
   redis.call('DEL', P .. 'st:' .. id)
   -- What this generation replaces is the last one that was delivered, if any was.

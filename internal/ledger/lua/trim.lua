@@ -7,7 +7,7 @@ local trimmed = 0
 for i = 2, #ARGV, 2 do
   local id = ARGV[i]
   local d = redis.call('HMGET', dkey(id), 'updated', 'state', 'team', 'workflow', 'job', 'connector', 'finished')
-  if d[1] == ARGV[i + 1] and (d[2] == 'complete' or d[2] == 'cancelled') then
+  if d[1] == ARGV[i + 1] and (d[2] == 'complete' or d[2] == 'cancelled' or d[2] == 'unpublished') then
     redis.call('DEL', dkey(id), P .. 'st:' .. id)
     redis.call('ZREM', P .. 'ix:s:' .. d[2], id)
     redis.call('ZREM', P .. 'ix:w:' .. d[4], id)

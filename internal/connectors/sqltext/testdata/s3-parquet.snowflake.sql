@@ -40,3 +40,20 @@ CREATE OR REPLACE EXTERNAL TABLE "PRICES_OF__ALL__CB5C35D1" (
 -- Shows the files that came since. By itself, with events of the store:
 -- https://docs.snowflake.com/en/user-guide/tables-external-auto
 ALTER EXTERNAL TABLE "PRICES_OF__ALL__CB5C35D1" REFRESH;
+
+-- 4. Or load each file once, as it arrives, by a pipe of your own into a table that is inferred from a first file.
+-- https://docs.snowflake.com/en/user-guide/data-load-snowpipe-auto-s3
+CREATE FILE FORMAT IF NOT EXISTS "KADOA_ACME_QUOTES_PRICES_OF__ALL__CB5C35D1_PARQUET" TYPE = PARQUET USE_LOGICAL_TYPE = TRUE;
+CREATE TABLE IF NOT EXISTS "PRICES_OF__ALL__CB5C35D1_LOADED" USING TEMPLATE (
+  SELECT ARRAY_AGG(OBJECT_CONSTRUCT(*)) WITHIN GROUP (ORDER BY ORDER_ID)
+  FROM TABLE(INFER_SCHEMA(LOCATION => '@"KADOA_ACME_QUOTES_PRICES_OF__ALL__CB5C35D1"', FILE_FORMAT => '"KADOA_ACME_QUOTES_PRICES_OF__ALL__CB5C35D1_PARQUET"',
+    FILES => ('YOUR_RUN_FOLDER/data.parquet'))));
+CREATE PIPE IF NOT EXISTS "KADOA_ACME_QUOTES_PRICES_OF__ALL__CB5C35D1_PIPE" AUTO_INGEST = TRUE AS
+COPY INTO "PRICES_OF__ALL__CB5C35D1_LOADED" FROM @"KADOA_ACME_QUOTES_PRICES_OF__ALL__CB5C35D1"
+  PATTERN = '(.*/)?dt=[^/]*/job=[^/]*/data[^/]*[.]parquet'
+  FILE_FORMAT = (FORMAT_NAME = "KADOA_ACME_QUOTES_PRICES_OF__ALL__CB5C35D1_PARQUET")
+  MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE;
+-- Its notification_channel is the queue that the bucket is to tell of each new object (s3:ObjectCreated:*).
+SHOW PIPES LIKE 'KADOA_ACME_QUOTES_PRICES_OF__ALL__CB5C35D1_PIPE';
+-- A path that was loaded is passed over for 14 days, so that a run which is handed in again with replace, and the same
+-- finish time, is not loaded again; a new schema version has columns that this table has not.
