@@ -88,6 +88,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	incomplete := s.report(stdout, deliveries)
+	if err := s.reportActivity(ctx, stdout); err != nil {
+		return err
+	}
 	if !o.once {
 		fmt.Fprintf(stdout, "\nQueues   http://%s%s/   Metrics  http://%s/metrics\nCtrl-C ends the sandbox.\n", s.addr, fleet.QueueViewPath, s.addr)
 		<-ctx.Done()

@@ -32,6 +32,7 @@ type sandbox struct {
 
 	vendor    *fake.Server // in place of Databricks
 	warehouse *warehouse   // in place of Snowflake
+	platform  *activity    // in place of the platform
 }
 
 // start runs a scheduler and a worker on a Redis in memory.
@@ -42,21 +43,27 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	if o.share, err = free(ctx, o.share); err != nil {
 		return nil, err
 	}
+	platform, err := startActivity(o.dir)
+	if err != nil {
+		return nil, err
+	}
 	vendor := fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(o.dir, "databricks"))}})
 	warehouse, err := startWarehouse(o.dir)
 	if err != nil {
+		platform.Close()
 		vendor.Close()
 		return nil, err
 	}
-	s := &sandbox{dir: o.dir, vendor: vendor, warehouse: warehouse}
+	s := &sandbox{dir: o.dir, platform: platform, vendor: vendor, warehouse: warehouse}
 	f, redis, err := s.open(ctx, o, stderr)
 	if err != nil {
+		platform.Close()
 		vendor.Close()
 		warehouse.Close()
 		return nil, err
 	}
 	s.Fleet = f
-	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueSnowflake: 4, tasks.QueueDelta: 4})
+	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueSnowflake: 4, tasks.QueueDelta: 4, tasks.QueueActivity: 2})
 	if err != nil {
 		return nil, err
 	}
@@ -79,10 +86,12 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	go func() { done <- worker.Run(running, running) }()
 	go func() { done <- f.Scheduler().Run(running) }()
 	go tick(running, redis)
+	go platform.live(running)
 	s.stop = func() error {
 		end()
 		err := errors.Join(<-done, <-done, stopHTTP(), stopShare(), f.Close())
 		redis.Close()
+		platform.Close()
 		vendor.Close()
 		warehouse.Close()
 		return err
@@ -156,6 +165,9 @@ func (s *sandbox) configure(o options) (config.Config, error) {
 	if cfg.Snowflake, err = s.warehouse.settings(o.dir); err != nil {
 		return cfg, err
 	}
+	if err := s.platform.settings(&cfg); err != nil {
+		return cfg, err
+	}
 	cfg.Sources.FileRoot = "/" // it is the user's own machine
 	cfg.Log = config.Log{Level: "error", Format: "text"}
 	if o.verbose {
@@ -187,11 +199,21 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 		if _, err := client.Submit(ctx, run); err != nil {
 			return nil, fmt.Errorf("hand in %s: %w", run.RunKey, err)
 		}
+		s.platform.finished(run)
 		for _, c := range teams[run.TeamID] {
 			deliveries = append(deliveries, waybill.DeliveryID(run.RunKey, c.ID))
 		}
 	}
-	return s.await(ctx, deliveries)
+	list, err := s.await(ctx, deliveries)
+	if err != nil {
+		return nil, err
+	}
+	for _, all := range teams {
+		if err := s.awaitActivity(ctx, all); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // await polls the history, as anybody who asks it would.
