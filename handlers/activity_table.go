@@ -57,12 +57,19 @@ func (a activityDelta) tables(ctx context.Context) (tables, error) {
 }
 
 func (a activityDelta) create(ctx context.Context) error {
+	_, err := a.open(ctx)
+	return err
+}
+
+// open returns the table, which is made where it is missing.
+func (a activityDelta) open(ctx context.Context) (*delta.Table, error) {
 	t, err := a.tables(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = ensure(ctx, t.open(waybill.TableActivity), waybill.TableActivity)
-	return err
+	table := t.open(waybill.TableActivity)
+	_, err = ensure(ctx, table, waybill.TableActivity)
+	return table, err
 }
 
 func (a activityDelta) show(ctx context.Context) error {
@@ -81,12 +88,7 @@ func (a activityDelta) show(ctx context.Context) error {
 }
 
 func (a activityDelta) write(ctx context.Context, events map[string]waybill.Activity) (int64, error) {
-	t, err := a.tables(ctx)
-	if err != nil {
-		return 0, err
-	}
-	table := t.open(waybill.TableActivity)
-	def, err := ensure(ctx, table, waybill.TableActivity)
+	table, err := a.open(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -94,6 +96,7 @@ func (a activityDelta) write(ctx context.Context, events map[string]waybill.Acti
 	if err != nil {
 		return 0, err
 	}
+	def := definition(waybill.TableActivity)
 	rows := make([]delta.Row, 0, len(events))
 	for _, e := range byID(events) {
 		rows = append(rows, activityRow(e, def.Columns))

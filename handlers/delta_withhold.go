@@ -16,7 +16,7 @@ import (
 // said are the tables about workflows, in the order in which what they say of a
 // workflow is taken away: the promise that a run is complete first, and last
 // what tells that there is something to take.
-var said = []string{waybill.TableRuns, waybill.TableFields, waybill.TableVersions}
+var said = []string{waybill.TableRuns, waybill.TableActivity, waybill.TableFields, waybill.TableVersions}
 
 // withheld is where the rows of a table about workflows are kept that were
 // taken from the customer. Its name is no public one, so that it is never shown.

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/waybillhq/waybill"
-	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/fakes/platform"
 	"github.com/waybillhq/waybill/internal/ledger"
-	"github.com/waybillhq/waybill/internal/secrets"
 )
 
 // pastRuns is how many older runs the platform's history has of the first
@@ -23,7 +20,7 @@ const pastRuns = 3
 
 // remember gives the platform a history of the run's workflow: it had fewer
 // records in the years before.
-func remember(p *platform.Server, run waybill.Run) error {
+func (p *platformServer) remember(run waybill.Run) error {
 	text, err := os.ReadFile(strings.TrimPrefix(run.Source.URI, "file://"))
 	if err != nil {
 		return fmt.Errorf("read the bundled records: %w", err)
@@ -35,22 +32,6 @@ func remember(p *platform.Server, run waybill.Run) error {
 		p.AddRuns(run.WorkflowID, platform.Run{ID: fmt.Sprintf("job_%d", at.Year()), State: waybill.RunFinished, StartedAt: at.Add(-time.Minute), FinishedAt: at,
 			Records: bytes.Join(lines[:len(lines)/(year+1)], nil)})
 	}
-	return nil
-}
-
-// platformSettings has the fleet read from the test server that stands for the
-// platform.
-func platformSettings(cfg *config.Config, dir, url string) error {
-	key := filepath.Join(dir, "own", "platform-key")
-	if err := os.WriteFile(key, []byte(platform.Key), 0o600); err != nil {
-		return fmt.Errorf("write the test server's key: %w", err)
-	}
-	ref, err := secrets.ParseRef("file:" + key)
-	if err != nil {
-		return fmt.Errorf("refer to the test server's key: %w", err)
-	}
-	cfg.Platform = config.Platform{URL: url, APIKey: ref}
-	cfg.Sources.Allow, cfg.Network.Allow = []string{url + "/"}, []string{url}
 	return nil
 }
 

@@ -13,12 +13,14 @@ import (
 	"github.com/waybillhq/waybill/warehouses/sharing"
 )
 
+var activityOn = true // of Snowflake it is off by default
+
 // connectors are one of each kind, of the nth team.
 func (s *sandbox) connectors(team string, n int) []connectors.Connector {
 	return []connectors.Connector{
 		{ID: fmt.Sprintf("sandbox-lake-%d", n), Team: team, Kind: waybill.KindStorage,
 			Storage: &connectors.Storage{URL: fileURL(filepath.Join(s.dir, "bucket")), Formats: []string{"parquet", "jsonl", "csv"}}},
-		{ID: snowflakeID(n), Team: team, Kind: waybill.KindSnowflake, Snowflake: s.warehouse.customer(snowflakeID(n))},
+		{ID: snowflakeID(n), Team: team, Kind: waybill.KindSnowflake, ActivityLog: &activityOn, Snowflake: s.warehouse.customer(snowflakeID(n))},
 		{ID: tablesID(n), Team: team, Kind: waybill.KindDeltaSharing, DeltaSharing: &connectors.DeltaSharing{}},
 		{ID: fmt.Sprintf("sandbox-databricks-%d", n), Team: team, Kind: waybill.KindDatabricks, Databricks: &connectors.Databricks{
 			Recipient: connectors.RecipientDatabricks, SharingIdentifier: fmt.Sprintf("aws:us-east-1:11111111-2222-4333-8444-%012d", n)}},

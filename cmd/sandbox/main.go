@@ -88,7 +88,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	incomplete := s.report(stdout, deliveries)
-	if err := errors.Join(remember(s.platform, runs[0]), s.backfill(ctx, stdout, runs[0])); err != nil {
+	if err := errors.Join(s.platform.remember(runs[0]), s.backfill(ctx, stdout, runs[0])); err != nil {
+		return err
+	}
+	if err := s.reportActivity(ctx, stdout); err != nil {
 		return err
 	}
 	if !o.once {

@@ -18,7 +18,6 @@ import (
 	"github.com/waybillhq/waybill/internal/config"
 	"github.com/waybillhq/waybill/internal/connectors"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
-	"github.com/waybillhq/waybill/internal/fakes/platform"
 	"github.com/waybillhq/waybill/internal/secrets"
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
@@ -36,17 +35,20 @@ type sandbox struct {
 
 // vendors stand in for what is elsewhere.
 type vendors struct {
-	workspace *fake.Server     // Databricks
-	warehouse *warehouse       // Snowflake
-	platform  *platform.Server // where the runs are made
+	workspace *fake.Server    // Databricks
+	warehouse *warehouse      // Snowflake
+	platform  *platformServer // where the runs are made
 }
 
 func startVendors(dir string) (v vendors, err error) {
 	if v.warehouse, err = startWarehouse(dir); err != nil {
 		return v, err
 	}
+	if v.platform, err = startPlatform(dir); err != nil {
+		v.warehouse.Close()
+		return v, err
+	}
 	v.workspace = fake.New(fake.Options{Locations: []string{fileURL(filepath.Join(dir, "databricks"))}})
-	v.platform = platform.New(platform.Options{})
 	return v, nil
 }
 
@@ -97,6 +99,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	go func() { done <- worker.Run(running, running) }()
 	go func() { done <- f.Scheduler().Run(running) }()
 	go tick(running, redis)
+	go s.platform.live(running)
 	s.stop = func() error {
 		end()
 		err := errors.Join(<-done, <-done, stopHTTP(), stopShare(), f.Close())
@@ -111,9 +114,6 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 func (s *sandbox) open(ctx context.Context, o options, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
 	cfg, err := s.configure(o)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := platformSettings(&cfg, o.dir, s.platform.URL); err != nil {
 		return nil, nil, err
 	}
 	log, err := monitoring.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
@@ -176,6 +176,9 @@ func (s *sandbox) configure(o options) (config.Config, error) {
 	if cfg.Snowflake, err = s.warehouse.settings(o.dir); err != nil {
 		return cfg, err
 	}
+	if err := s.platform.settings(&cfg); err != nil {
+		return cfg, err
+	}
 	cfg.Sources.FileRoot = "/" // it is the user's own machine
 	cfg.Log = config.Log{Level: "error", Format: "text"}
 	if o.verbose {
@@ -207,11 +210,21 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 		if _, err := client.Submit(ctx, run); err != nil {
 			return nil, fmt.Errorf("hand in %s: %w", run.RunKey, err)
 		}
+		s.platform.finished(run)
 		for _, c := range teams[run.TeamID] {
 			deliveries = append(deliveries, waybill.DeliveryID(run.RunKey, c.ID))
 		}
 	}
-	return s.await(ctx, deliveries)
+	list, err := s.await(ctx, deliveries)
+	if err != nil {
+		return nil, err
+	}
+	for _, all := range teams {
+		if err := s.awaitActivity(ctx, all); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // await polls the history, as anybody who asks it would.

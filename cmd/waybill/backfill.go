@@ -33,7 +33,7 @@ func (p *program) backfill() *cobra.Command {
 func (p *program) backfillStart() *cobra.Command {
 	var plan ledger.BackfillPlan
 	var from, to, manifest string
-	var dryRun, asJSON bool
+	var dryRun, asJSON, activity bool
 	cmd := &cobra.Command{
 		Use:   "start CONNECTOR",
 		Short: "Plan a backfill and start it, after the connector's first live delivery",
@@ -48,6 +48,9 @@ func (p *program) backfillStart() *cobra.Command {
 			plan.Connector, plan.Team = c.ID, c.Team
 			if err := errors.Join(parseTime("--from", from, &plan.From), parseTime("--to", to, &plan.To)); err != nil {
 				return err
+			}
+			if activity {
+				return p.requestActivity(cmd, f, c, plan.From)
 			}
 			if manifest != "" {
 				if plan.Manifest, err = uploadManifest(cmd.Context(), f, c, manifest); err != nil {
@@ -70,9 +73,28 @@ func (p *program) backfillStart() *cobra.Command {
 	flags.StringSliceVar(&plan.Workflows, "workflow", nil, "runs of this workflow alone; may be given more than once")
 	flags.StringVar(&manifest, "manifest", "", "file that lists the runs, a run document in each line; left out: the platform's history does")
 	flags.StringVar(&plan.First, "first", "", "deliver the run of this job as the first live one, for a workflow that no longer runs")
+	flags.BoolVar(&activity, "activity", false, "bring the activity log since --from, in place of runs; what is there is read again and stays once")
 	flags.BoolVar(&dryRun, "dry-run", false, "say what there is to do, and do nothing")
 	flags.BoolVar(&asJSON, "json", false, "with --dry-run: as JSON")
+	for _, other := range []string{"to", "workflow", "manifest", "first", "dry-run"} {
+		cmd.MarkFlagsMutuallyExclusive("activity", other)
+	}
 	return cmd
+}
+
+// requestActivity has the activity log of a connector hold what happened since a time.
+func (p *program) requestActivity(cmd *cobra.Command, f *fleet.Fleet, c connectors.Connector, from time.Time) error {
+	switch {
+	case !c.LogsActivity():
+		return fmt.Errorf("connector %s has no activity log; apply it with activityLog: true", c.ID)
+	case from.IsZero() || from.After(time.Now()):
+		return errors.New("--activity wants --from, a day or a time of the past")
+	}
+	if err := f.Ledger.RequestActivity(cmd.Context(), c.ID, from); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "the activity of %s since %s arrives with the next ticks\n", c.ID, from.Format(time.RFC3339))
+	return nil
 }
 
 // parseTime reads a time or a day.

@@ -136,6 +136,8 @@ type Times struct {
 	Sweep time.Duration `yaml:"sweep" help:"how often each scheduler looks for what a crash left"`
 	Stall time.Duration `yaml:"stall" help:"a step without progress is cancelled after this"`
 
+	Activity time.Duration `yaml:"activity" help:"how often each connector's activity log is brought up to date; whole seconds"`
+
 	Retention       time.Duration `yaml:"retention" help:"how long a delivery that is complete or cancelled stays in the ledger; then it is in our bucket, below history/"`
 	TokenLifetime   Lifetime      `yaml:"tokenLifetime" help:"how long a customer's token for shared tables is valid, where the connector does not say; at most 365d"`
 	RotationOverlap Lifetime      `yaml:"rotationOverlap" help:"how long the former token is valid after a rotation"`
@@ -153,7 +155,7 @@ func Default() Config {
 	return Config{
 		Brand:  "kadoa",
 		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
-		Times: Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour,
+		Times: Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Activity: time.Minute, Retention: 30 * 24 * time.Hour,
 			TokenLifetime: Lifetime(90 * day), RotationOverlap: Lifetime(day), KeepDeleted: Lifetime(30 * day)},
 		Log: Log{Level: "info", Format: "json"},
 	}

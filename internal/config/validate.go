@@ -164,6 +164,7 @@ func (t Times) validate() (p waybill.Problems) {
 	inRange(&p, "lease", t.Lease, time.Second, 10*time.Minute)
 	inRange(&p, "sweep", t.Sweep, 100*time.Millisecond, 10*time.Minute)
 	inRange(&p, "stall", t.Stall, time.Second, 24*time.Hour)
+	inRange(&p, "activity", t.Activity, time.Second, time.Hour)
 	inRange(&p, "retention", t.Retention, time.Second, 10*365*24*time.Hour)
 	inRange(&p, "tokenLifetime", t.TokenLifetime, MinTokenLifetime, MaxTokenLifetime)
 	inRange(&p, "rotationOverlap", t.RotationOverlap, 0, Lifetime(30*day))

@@ -14,7 +14,7 @@ import (
 	"github.com/waybillhq/waybill"
 )
 
-var holdScript, letGoScript = redis.NewScript(lua("hold")), redis.NewScript(lua("letgo"))
+var rightScript, rightBackScript = redis.NewScript(lua("right")), redis.NewScript(lua("rightback"))
 
 // Hold is the right to do something that is done one at a time over the whole
 // fleet, such as the activity log of one connector. It is no fence: what is
@@ -49,7 +49,7 @@ func (h *Hold) Context() context.Context { return h.ctx }
 
 // take takes or renews the right; left is when to ask again if somebody else has it.
 func (h *Hold) take(ctx context.Context) (left time.Duration, err error) {
-	ms, err := holdScript.Run(ctx, h.ledger.rdb, []string{h.key}, h.nonce, millis(h.ledger.opts.Lease)).Int64()
+	ms, err := rightScript.Run(ctx, h.ledger.rdb, []string{h.key}, h.nonce, millis(h.ledger.opts.Lease)).Int64()
 	if err != nil {
 		return 0, classify(err)
 	}
@@ -87,7 +87,7 @@ func (h *Hold) LetGo(ctx context.Context, after time.Duration) {
 	h.done.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.ledger.opts.Lease)
 	defer cancel()
-	_ = letGoScript.Run(ctx, h.ledger.rdb, []string{h.key}, h.nonce, millis(after)).Err()
+	_ = rightBackScript.Run(ctx, h.ledger.rdb, []string{h.key}, h.nonce, millis(after)).Err()
 }
 
 // Now is Redis's time: the one that all processes share.

@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	takeLaneScript  = script("lane_take")
-	giveLaneScript  = script("lane_give")
+	holdScript      = script("hold")
+	letGoScript     = script("letgo")
 	unpublishScript = script("unpublish")
 )
 
@@ -70,12 +70,12 @@ func (l *Ledger) HoldLane(ctx context.Context, team, connector, workflow string)
 }
 
 func (l *Lane) hold(ctx context.Context) (reply, error) {
-	return l.ledger.run(ctx, takeLaneScript, l.prefix(), l.name(), l.nonce, millis(l.ledger.opts.Lease))
+	return l.ledger.run(ctx, holdScript, l.prefix(), l.name(), l.nonce, millis(l.ledger.opts.Lease))
 }
 
 // letGo gives the lane back. Where that does not come through, the lease ends.
 func (l *Lane) letGo(ctx context.Context) {
-	if _, err := l.ledger.run(context.WithoutCancel(ctx), giveLaneScript, l.prefix(), l.name(), l.nonce); err != nil {
+	if _, err := l.ledger.run(context.WithoutCancel(ctx), letGoScript, l.prefix(), l.name(), l.nonce); err != nil {
 		l.ledger.opts.Log.WarnContext(ctx, "lane could not be given back; its lease will end", "lane", l.name(), "error", err)
 	}
 }

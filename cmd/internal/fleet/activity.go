@@ -39,8 +39,8 @@ func (f *Fleet) entries() scheduler.Entries {
 // entriesKept is how long a list of what is due is used, which is looked at each second.
 const entriesKept = 5 * time.Second
 
-// activityEntries lists a tick each minute for every connector that can have an
-// activity log, spread over the minute. One whose log is switched off has
+// activityEntries lists ticks, one each minute, for every connector that can have an
+// activity log, spread over the minute: see times.activity. One whose log is switched off has
 // ticks as well: one of them takes the log from the customer.
 func (f *Fleet) activityEntries() scheduler.Entries {
 	if f.Config.Platform.URL == "" {
@@ -64,7 +64,7 @@ func (f *Fleet) activityEntries() scheduler.Entries {
 			if c.Kind == waybill.KindStorage {
 				continue
 			}
-			e, err := activityEntry(c)
+			e, err := activityEntry(c, f.Config.Times.Activity.Truncate(time.Second))
 			if err != nil {
 				return nil, err
 			}
@@ -75,14 +75,13 @@ func (f *Fleet) activityEntries() scheduler.Entries {
 	}
 }
 
-func activityEntry(c connectors.Connector) (scheduler.Entry, error) {
+func activityEntry(c connectors.Connector, every time.Duration) (scheduler.Entry, error) {
 	payload, err := tasks.ActivitySync.Encode(tasks.ConnectorRef{Connector: c.ID})
 	if err != nil {
 		return scheduler.Entry{}, fmt.Errorf("activity of connector %s: %w", c.ID, err)
 	}
 	place := fnv.New32a()
 	_, _ = place.Write([]byte(c.ID)) // it never fails
-	every := tasks.ActivitySync.Every
 	return scheduler.Entry{Name: tasks.ActivitySync.Name + ":" + c.ID, Task: tasks.ActivitySync.Declaration, Payload: payload,
 		Every: every, Offset: time.Duration(place.Sum32()) * time.Second % every}, nil
 }
