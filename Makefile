@@ -56,6 +56,12 @@ bench-snowflake: ## seconds until a customer sees a staged run in Snowflake, wit
 chaos: redis $(SERVERS) ## break a fleet of real processes in twelve ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
 	go test ./cmd/internal/chaos -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)
 
+.PHONY: bench-delta
+bench-delta: $(INTEROP) $(BIN)/versitygw ## what a commit to a Delta table costs, writing beside delta-rs in turns, opening an old table, the sharing server
+	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test ./bench/delta -run '^$$' -bench . -benchtime 3x -timeout 30m -rows $(or $(ROWS),1000000)
+	go test ./warehouses/delta -run '^$$' -bench Open
+	go test ./warehouses/sharing -run '^$$' -bench .
+
 .PHONY: bench-convert
 bench-convert: ## convert records of SIZE=1GB, in turns with DuckDB; ONLY='^Parquet' some of the works
 	go test ./bench/convert -run '^$$' -bench Convert -benchtime 1x -timeout 2h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5) -only '$(ONLY)'

@@ -27,6 +27,7 @@ type OperationReceipt struct {
 	WorkflowID  string        `json:"workflowId,omitempty"` // empty: the whole connector
 	JobID       string        `json:"jobId,omitempty"`      // of the run that it is about
 	DeliveryID  string        `json:"deliveryId,omitempty"`
+	Token       string        `json:"token,omitempty"`      // id of the token that it is about, or that was rotated
 	By          string        `json:"by"`                   // who asked for it
 	Why         string        `json:"why,omitempty"`        // in their words
 	Version     int           `json:"version,omitempty"`    // n of V<n>: where LATEST is to point; 0: it follows the newest run

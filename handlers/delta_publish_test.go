@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type deltaRig struct {
 	*rig
 	tables *storage.Folder
 	place  storage.Store // what the handler is given of it
+	limit  int           // deliveries under way at once; 0: 4
 }
 
 func setupDelta(t *testing.T) *deltaRig {
@@ -62,7 +64,7 @@ func (r *deltaRig) plan(t *testing.T, run waybill.Run) tasks.DeliveryRef {
 		t.Fatal(err)
 	}
 	err = r.Ledger.Plan(t.Context(), a, []ledger.Planned{{Task: tasks.DeltaPublish.Name, Queue: tasks.DeltaPublish.Queue, Connector: ledger.Connector{
-		ID: "lake", Team: a.Run.TeamID, Kind: r.connector.Kind, Live: tasks.DeltaPublish.Queue, MaxInFlight: 4, Ordered: tasks.DeltaPublish.Ordered}}})
+		ID: "lake", Team: a.Run.TeamID, Kind: r.connector.Kind, Live: tasks.DeltaPublish.Queue, MaxInFlight: cmp.Or(r.limit, 4), Ordered: tasks.DeltaPublish.Ordered}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -47,7 +48,7 @@ func (h *Handlers) shown(c connectors.Connector) (showcase, error) {
 		return nil, waybill.Failf(waybill.Permanent, "databricks.not_configured",
 			"This worker has no Databricks workspace; give it the fleet's databricks settings, then retry.", "no workspace")
 	}
-	return workspace{h.Workspace, workspaceConnector(c)}, nil
+	return workspace{h.Workspace, h.workspaceConnector(c)}, nil
 }
 
 // ownServer is our Delta Sharing server: it serves what the tables about
@@ -75,10 +76,10 @@ type workspace struct {
 	c databricks.Connector
 }
 
-func workspaceConnector(c connectors.Connector) databricks.Connector {
+func (h *Handlers) workspaceConnector(c connectors.Connector) databricks.Connector {
 	d := c.Databricks
 	return databricks.Connector{ID: c.ID, Team: c.Team, Mode: databricks.Mode(d.Recipient), SharingIdentifier: d.SharingIdentifier,
-		TokenLifetime: time.Duration(d.TokenLifetime), AllowedIPs: d.AllowedIPs}
+		TokenLifetime: cmp.Or(time.Duration(d.TokenLifetime), h.TokenLifetime, 90*24*time.Hour), AllowedIPs: d.AllowedIPs}
 }
 
 func (w workspace) show(ctx context.Context, t tables, names []string) error {

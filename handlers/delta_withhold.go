@@ -255,6 +255,17 @@ func (d *deltaPublished) erase(ctx context.Context, prefix string) error {
 	return nil
 }
 
+// narrowed are the tables that are kept and that the customer does not read.
+func (d *deltaPublished) narrowed(ctx context.Context) (names []string, err error) {
+	rows, err := allRows(ctx, d.tables.withheld(waybill.TableVersions))
+	for _, r := range rows {
+		workflow, _ := r[columnWorkflow].(string)
+		version, _ := r["SCHEMA_VERSION"].(int64)
+		names = append(names, waybill.VersionTable(workflow, int(version)), waybill.LatestTable(workflow))
+	}
+	return names, err
+}
+
 // everything is what lies in the connector's place, by table.
 func (d *deltaPublished) everything(ctx context.Context, effect waybill.Effect) ([]waybill.TableChange, error) {
 	names := map[string]bool{}

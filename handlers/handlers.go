@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/connectors"
@@ -38,6 +39,8 @@ type Handlers struct {
 	Ingest func(ctx context.Context, d *snowflake.Destination) (storage.Store, error)
 	// Workspace is our Databricks workspace; nil where there is none.
 	Workspace *databricks.Workspace
+	// TokenLifetime is that of customers' tokens where the connector does not say; default 90 days.
+	TokenLifetime time.Duration
 	// Source opens a run's records. A source that is not the pinned one is refused.
 	Source  func(ctx context.Context, team string, s waybill.Source, pin string) (Records, error)
 	Brand   string

@@ -252,6 +252,8 @@ func (o *Operations) resume(ctx context.Context, p ledger.PendingOperation) erro
 			_, err = o.do(ctx, op, nil)
 		}
 		return err
+	case p.Operation == waybill.OperationRotate: // its overlap is not on record: who wanted it asks again
+		return nil
 	case deleted: // with its tables, or they will be
 		return o.Ledger.DropOperation(ctx, p)
 	case p.Operation == waybill.OperationNarrow, p.Operation == waybill.OperationReadmit,

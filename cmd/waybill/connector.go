@@ -128,6 +128,9 @@ func (p *program) connectorShow() *cobra.Command {
 				}
 				text = fmt.Sprintf("# %s\n", setupText(made)) + text
 			}
+			if expiry := expiryText(cmd.Context(), f, c); expiry != "" {
+				text = "# token: " + expiry + "\n" + text
+			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
 		}),

@@ -39,10 +39,12 @@ func (p *program) connectorResume() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume ID",
 		Short: "Let a paused connector, or destination, go on",
-		Args:  cobra.MaximumNArgs(1),
+		Long: "Let a paused connector, or destination, go on. At a connector of kind databricks, " +
+			"a recipient or share that somebody removed is made again, and the deliveries that it blocked go on.",
+		Args: cobra.MaximumNArgs(1),
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
 			return p.pausing(cmd, f, args, destination, "going on", func(c connectors.Connector) (bool, error) {
-				return f.Ledger.ResumeConnector(cmd.Context(), c.Team, c.ID)
+				return f.ResumeConnector(cmd.Context(), c)
 			}, func() (bool, error) { return f.Ledger.ResumeDestination(cmd.Context(), destination) })
 		}),
 	}

@@ -25,6 +25,9 @@ func (c *check) tables(ctx context.Context, f *fleet.Fleet) error {
 	} else {
 		c.try("reach the Delta Sharing server at "+f.Config.Sharing.URL, "", func() error { return reachable(ctx, f.Config.Sharing.URL) })
 	}
+	if e, has, err := f.Operations().TokenExpiry(ctx, c.connector); has && err == nil && (e.Tokens == 0 || e.Soon(c.now())) {
+		fmt.Fprintln(c.out, "warning: the customer's token:", expiryText(ctx, f, c.connector))
+	}
 	if c.failed == before {
 		return failed
 	}

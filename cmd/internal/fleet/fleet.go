@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -107,14 +108,14 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 		return err
 	}
 	f.bucket = bucket
+	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
+		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
 	if f.account, err = f.newAccount(); err != nil {
 		return err
 	}
 	if f.workspace, err = f.newWorkspace(); err != nil {
 		return err
 	}
-	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
-		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
 	f.Connectors = connectors.NewRegistry(f.Ledger, f.ConnectorRules())
 	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), f.kinds())
 	return nil
@@ -192,13 +193,14 @@ func (f *Fleet) Worker(queues map[string]int) (*worker.Worker, error) {
 func (f *Fleet) handlers() *handlers.Handlers {
 	sources := f.sources()
 	return &handlers.Handlers{
-		Ledger:    f.Ledger,
-		Connector: f.Connectors.Get,
-		Store:     f.Store,
-		Tables:    f.Tables,
-		Snowflake: f.account,
-		Ingest:    f.Ingest,
-		Workspace: f.workspace,
+		Ledger:        f.Ledger,
+		Connector:     f.Connectors.Get,
+		Store:         f.Store,
+		Tables:        f.Tables,
+		Snowflake:     f.account,
+		Ingest:        f.Ingest,
+		Workspace:     f.workspace,
+		TokenLifetime: time.Duration(f.Config.Times.TokenLifetime),
 		Source: func(ctx context.Context, team string, s waybill.Source, pin string) (handlers.Records, error) {
 			return sources.Open(ctx, team, s, pin)
 		},

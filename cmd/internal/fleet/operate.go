@@ -91,6 +91,21 @@ func (f *Fleet) narrows(ctx context.Context, c connectors.Connector) (bool, erro
 	return len(pending) > 0, err
 }
 
+// ResumeConnector lets a connector go on: what somebody removed of its
+// recipient and share is made again first, and what waited for that goes on. It
+// says whether anything changed.
+func (f *Fleet) ResumeConnector(ctx context.Context, c connectors.Connector) (bool, error) {
+	if err := f.Operations().Reinstate(ctx, c); err != nil {
+		return false, err
+	}
+	resumed, err := f.Ledger.ResumeConnector(ctx, c.Team, c.ID)
+	if err != nil || c.Kind != waybill.KindDatabricks {
+		return resumed, err
+	}
+	n, err := f.RetryAll(ctx, ledger.Filter{Team: c.Team, Connector: c.ID, State: waybill.StateBlocked})
+	return resumed || n > 0, err
+}
+
 // RetryAll sends every delivery that the filter selects on its way again. It
 // returns how many were.
 func (f *Fleet) RetryAll(ctx context.Context, filter ledger.Filter) (n int, err error) {

@@ -67,6 +67,7 @@ func (f *Fleet) newWorkspace() (*databricks.Workspace, error) {
 	}
 	return databricks.New(databricks.Options{Host: d.Host, Auth: d.Auth, TenantID: d.TenantID, TokenFile: d.TokenFile,
 		Catalog: d.Catalog, WarehouseID: d.WarehouseID, Storage: d.Storage, Account: d.Azure.Account, Owner: d.Owner, Brand: f.Config.Brand,
+		Statements: f.Ledger,
 		Login: func(ctx context.Context) (l databricks.Login, err error) {
 			for _, part := range []struct {
 				get func(context.Context) (string, error)
