@@ -136,7 +136,7 @@ func (s *shipment) stage(ctx context.Context) (shipped, error) {
 	o.MaxFileBytes = tableFileBytes
 	o.Warehouse = &formats.WarehouseColumns{Brand: s.h.Brand, JobID: s.Run.JobID, FinishedAt: s.Run.FinishedAt}
 	result := shipped{Path: snowflake.StagePath(s.run)}
-	to, err := s.sink(ctx, func(f formats.Format, part int) string { return o.FileName(f, part) }, result.Path)
+	to, err := s.sink(ctx, o.FileName, result.Path)
 	if err != nil {
 		return shipped{}, err
 	}

@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -63,7 +65,7 @@ func (w *warehouse) settings(dir string) (config.Snowflake, error) {
 	}
 	ref, err := secrets.ParseRef("file:" + file)
 	return config.Snowflake{Account: "OURORG-PROVIDER", User: "WAYBILL", Role: "WAYBILL", Warehouse: sandboxWH, PrivateKey: ref,
-		Region: "us-east-1", Endpoint: fmt.Sprintf("http://%s:%d", w.Host, w.Port),
+		Region: "us-east-1", Endpoint: "http://" + net.JoinHostPort(w.Host, strconv.Itoa(w.Port)),
 		Stage: config.Stage{Integration: "WAYBILL_S3", URL: ingestURL, Storage: fileURL(filepath.Join(dir, "ingest"))}}, err
 }
 
@@ -86,7 +88,7 @@ func (w *warehouse) report(ctx context.Context, out io.Writer, dir, connector st
 	db := a.Open("ANALYST", sandboxWH, w.key)
 	defer db.Close()
 	const imported = "KADOA"
-	if _, err := db.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s FROM SHARE OURORG.PROVIDER.%s", imported, share)); err != nil {
+	if _, err := db.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s FROM SHARE OURORG.PROVIDER.%s", imported, share)); err != nil { //nolint:gosec // names of our own making
 		return fmt.Errorf("import the share %s: %w", share, err)
 	}
 	schema := imported + ".SHARED"
@@ -98,7 +100,7 @@ func (w *warehouse) report(ctx context.Context, out io.Writer, dir, connector st
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, view := range views {
 		var rows int64
-		if err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM %s.%s", schema, view)).Scan(&rows); err != nil {
+		if err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM %s.%s", schema, view)).Scan(&rows); err != nil { //nolint:gosec // likewise
 			return fmt.Errorf("read %s: %w", view, err)
 		}
 		fmt.Fprintf(table, "  SELECT * FROM %s.%s\t%d rows\n", schema, view, rows)

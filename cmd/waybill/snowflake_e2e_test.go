@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func TestACustomerFollowsThePrintedSQLInSnowflake(t *testing.T) {
 	customer.AddUser("ANALYST", "ACCOUNTADMIN", &key.PublicKey)
 	customer.AddWarehouse("WH")
 
-	address := fmt.Sprintf("http://%s:%d", server.Host, server.Port)
+	address := "http://" + net.JoinHostPort(server.Host, strconv.Itoa(server.Port))
 	f := newFleet(t, address)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -50,7 +50,7 @@ func TestFleetServices(t *testing.T) {
 	for name, want := range map[string]struct{ command, health string }{
 		"scheduler": {"scheduler --listen :8080", "CMD /waybill health --url http://127.0.0.1:8080/healthz"},
 		"share":     {"share --listen :8081", "CMD /waybill health --url http://127.0.0.1:8081/healthz"},
-		"worker":    {"worker --queues export=8,delta=4 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
+		"worker":    {"worker --queues export=8,snowflake=4,delta=4 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := p.Services[name]

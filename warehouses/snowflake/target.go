@@ -9,16 +9,16 @@ import (
 
 // Target is the customer's account.
 type Target struct {
-	Organization string // ACMEORG; empty where only the locator is known
-	Account      string // PROD_ANALYTICS, or the locator ALC62998
-	Region       Region
+	Organization string `json:"organization"` // ACMEORG; empty where only the locator is known
+	Account      string `json:"account"`      // PROD_ANALYTICS, or the locator ALC62998
+	Region       Region `json:"region"`
 	// Resolved is the organization and account name that Snowflake gave for a
 	// locator when it was set up: see [Setup.Account].
-	Resolved string
+	Resolved string `json:"resolved,omitempty"`
 	// AllowLowerEdition lets a Business Critical account of ours share with an
 	// account of a lower edition.
 	// https://docs.snowflake.com/en/user-guide/override_share_restrictions
-	AllowLowerEdition bool
+	AllowLowerEdition bool `json:"allowLowerEdition,omitempty"`
 }
 
 var accountName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,254}$`)
