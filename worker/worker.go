@@ -91,10 +91,12 @@ func (w *Worker) serverConfig(queue string) asynq.Config {
 }
 
 // pollEvery is how often an idle pool looks for a task: often enough that half of
-// the live deliveries start within 10 ms. What is historical can wait.
+// the live deliveries start within 10 ms. What is historical can wait, but not
+// long: a connector's next delivery is admitted when one has ended, and a place
+// is idle until the pool looks again.
 func pollEvery(queue string) time.Duration {
 	if queue == tasks.QueueBackfill {
-		return 200 * time.Millisecond
+		return 30 * time.Millisecond
 	}
 	return 15 * time.Millisecond
 }
