@@ -198,6 +198,7 @@ func (l *Ledger) use(ctx context.Context, queue string, given []ticket) (turns [
 		}
 		ready, left := r.ready(1), r.text(0)
 		l.dispatch(ctx, ready)
+		l.admitted(ready)
 		for _, t := range own[len(ready):] {
 			turns = append(turns, turn{queue: queue, team: team, ticket: t.id, ready: left})
 		}
@@ -206,4 +207,13 @@ func (l *Ledger) use(ctx context.Context, queue string, given []ticket) (turns [
 		}
 	}
 	return turns, nil
+}
+
+func (l *Ledger) admitted(ready []Ready) {
+	if l.opts.Observer.Admitted == nil {
+		return
+	}
+	for _, r := range ready {
+		l.opts.Observer.Admitted(r.Queue, r.waited)
+	}
 }

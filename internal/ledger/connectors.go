@@ -103,8 +103,12 @@ func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
 	}
 }
 
-// cancelAll cancels every delivery to a connector that is not complete.
+// cancelAll cancels every delivery to a connector that is not complete, and
+// has it counted no more.
 func (l *Ledger) cancelAll(ctx context.Context, team, connector string) error {
+	if err := l.rdb.HSet(ctx, prefix(waybill.Slot(team))+"cn:"+connector, "deleted", 1).Err(); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
 	f := Filter{Team: team, Connector: connector}
 	for {
 		page, err := l.List(ctx, f)

@@ -109,7 +109,7 @@ func (ls *Lease) renew() {
 	lease := ls.ledger.opts.Lease
 	every := lease / 3
 	until := func(renewed time.Time) time.Duration { return time.Until(renewed.Add(lease - every/2)) }
-	over := time.AfterFunc(until(ls.Started), func() { ls.cancel(ErrLost) })
+	over := time.AfterFunc(until(ls.Started), ls.end)
 	defer over.Stop()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -127,9 +127,23 @@ func (ls *Lease) renew() {
 		case err == nil && r.int(0) == 1:
 			over.Reset(until(asked))
 		case err == nil:
-			ls.cancel(ErrLost)
+			ls.end()
 			return
 		}
+	}
+}
+
+// end ends an attempt whose lease is over.
+func (ls *Lease) end() {
+	if ls.ctx.Err() == nil {
+		ls.tell(ls.ledger.opts.Observer.Lost)
+	}
+	ls.cancel(ErrLost)
+}
+
+func (ls *Lease) tell(observe func(task string)) {
+	if observe != nil {
+		observe(ls.Delivery.Task)
 	}
 }
 
@@ -252,6 +266,7 @@ func (ls *Lease) held(r reply, err error) error {
 }
 
 func (ls *Lease) lost() error {
+	ls.tell(ls.ledger.opts.Observer.Stale)
 	ls.cancel(ErrLost)
 	return fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
 }

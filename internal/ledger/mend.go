@@ -146,28 +146,40 @@ func (l *Ledger) census(ctx context.Context, queue string) (count, error) {
 
 // ready asks how many deliveries teams could send on.
 func (l *Ledger) ready(ctx context.Context, queue string, teams []string) (list []any, err error) {
-	var cmds []*redis.Cmd
-	ask := func(eval func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) error {
-		cmds = nil
-		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, team := range teams {
-				cmds = append(cmds, eval(ctx, p, []string{prefix(waybill.Slot(team))}, queue, team))
-			}
-			return nil
-		})
-		return err
-	}
-	if len(teams) == 0 {
-		return nil, nil
-	}
-	if err = ask(readyScript.EvalSha); redis.HasErrorPrefix(err, "NOSCRIPT") {
-		err = ask(readyScript.Eval) // which gives every server its text
-	}
-	if ignoreNil(err) != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
+	cmds, err := l.evalAll(ctx, readyScript, len(teams), func(i int) (string, []any) {
+		return prefix(waybill.Slot(teams[i])), []any{queue, teams[i]}
+	})
+	if err != nil {
+		return nil, err
 	}
 	for i, team := range teams {
 		list = append(list, team, cmds[i].Val())
 	}
 	return list, nil
+}
+
+// evalAll runs a script n times in one round trip.
+func (l *Ledger) evalAll(ctx context.Context, s *redis.Script, n int, call func(i int) (prefix string, args []any)) ([]*redis.Cmd, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	cmds := make([]*redis.Cmd, n)
+	ask := func(eval func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) error {
+		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i := range cmds {
+				prefix, args := call(i)
+				cmds[i] = eval(ctx, p, []string{prefix}, args...)
+			}
+			return nil
+		})
+		return err
+	}
+	err := ask(s.EvalSha)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		err = ask(s.Eval) // which gives every server its text
+	}
+	if ignoreNil(err) != nil {
+		return nil, classify(err)
+	}
+	return cmds, nil
 }

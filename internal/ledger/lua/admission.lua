@@ -74,6 +74,11 @@ local function lane(id)
   return d[1] .. '/' .. d[2], d[1]
 end
 
+local function open(id)
+  local d = redis.call('HMGET', dkey(id), 'queue', 'connector')
+  return P .. 'op:' .. (d[1] or '') .. ':' .. d[2]
+end
+
 local function backlog(id, connector) return P .. 'q:' .. get(id, 'queue') .. ':' .. connector end
 
 -- the order of waiting deliveries: live ones as they came, behind them
@@ -105,6 +110,7 @@ end
 local function wait(id)
   to_state(id, 'waiting')
   not_due(id)
+  redis.call('ZADD', open(id), NOW, id)
   local name, connector = lane(id)
   if name then
     redis.call('ZADD', P .. 'ln:' .. name, order(id), id)
@@ -136,6 +142,7 @@ local function leave(id)
   local d = redis.call('HMGET', dkey(id), 'connector', 'queue')
   local connector, queue = d[1], d[2] or '' -- one that was restored has none
   redis.call('HDEL', dkey(id), 'nonce', 'lease', 'notbefore', 'next')
+  redis.call('ZREM', open(id), id)
   redis.call('SREM', P .. 'if:' .. queue .. ':' .. connector, id)
   redis.call('ZREM', P .. 'q:' .. queue .. ':' .. connector, id)
   local ticket = redis.call('HGET', P .. 'fl:' .. queue, id)
