@@ -113,6 +113,6 @@ func (a *attempt) complete(ctx context.Context, receipt waybill.Receipt) error {
 	a.log.Info("delivery complete", "location", receipt.Location, "rows", receipt.Rows, "bytes", receipt.Bytes,
 		"castFailures", receipt.Conversion.CastFailures(), "quarantined", receipt.Conversion.Quarantined)
 	a.h.Metrics.Converted(receipt.Conversion)
-	a.h.Metrics.Delivered(a.Delivery.Kind, receipt.Rows, receipt.Bytes, time.Since(a.Delivery.RunFinishedAt))
+	a.h.Metrics.Delivered(a.Delivery, receipt.Rows, receipt.Bytes, time.Now())
 	return nil
 }

@@ -110,6 +110,7 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 	}
 	f := decision.Failure
 	w.cfg.Metrics.Outcome(d.Name, outcomes[settled.State], f.Stage)
+	w.cfg.Metrics.Ended(delivery, outcomes[settled.State])
 	if settled.Pauses {
 		w.cfg.Metrics.Paused(delivery.Kind)
 		log.Error("connector paused after failures in a row", "code", f.Code, "action", "Mend what its deliveries say, then resume it.")

@@ -27,6 +27,7 @@ type Config struct {
 	Network    Network    `yaml:"network"`
 	Limits     Limits     `yaml:"limits"`
 	Times      Times      `yaml:"times"`
+	Monitoring Monitoring `yaml:"monitoring"`
 	Log        Log        `yaml:"log"`
 }
 
@@ -138,6 +139,11 @@ type Times struct {
 	Retention       time.Duration `yaml:"retention" help:"how long a delivery that is complete or cancelled stays in the ledger; then it is in our bucket, below history/"`
 	TokenLifetime   Lifetime      `yaml:"tokenLifetime" help:"how long a customer's token for shared tables is valid, where the connector does not say; at most 365d"`
 	RotationOverlap Lifetime      `yaml:"rotationOverlap" help:"how long the former token is valid after a rotation"`
+}
+
+// Monitoring says what the metrics tell beyond what they tell of all.
+type Monitoring struct {
+	Connectors []string `yaml:"connectors" help:"connectors with series of their own in the metrics: the few that somebody watches"`
 }
 
 // Log says what the log holds and how it is written.
