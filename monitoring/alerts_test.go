@@ -265,3 +265,33 @@ func inCatalog(name string) bool {
 		return m.Name == name
 	})
 }
+
+// Every series that a dashboard or an alert names is in the catalog, and every
+// metric of the catalog is looked at by one of them.
+func TestDashboardsNameMetricsThatExist(t *testing.T) {
+	files, err := filepath.Glob("dashboards/*.json")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("dashboards are %v, %v", files, err)
+	}
+	used := map[string]bool{}
+	for _, r := range rules(t) {
+		used[r.Record] = true
+	}
+	for _, file := range append(files, alertsFile) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range metricName.FindAllString(string(text), -1) {
+			if !used[name] && !inCatalog(name) {
+				t.Errorf("%s names %s, which no process exposes", file, name)
+			}
+			used[name] = true
+		}
+	}
+	for _, m := range Catalog() {
+		if !used[m.Name] && !used[m.Name+"_bucket"] && !used[m.Name+"_count"] && m.Name != queuePaused.Name {
+			t.Errorf("no dashboard and no alert looks at %s", m.Name)
+		}
+	}
+}
