@@ -102,7 +102,8 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 	delivery := a.Delivery()
 	decision := decide(d.Retry, delivery, failureOf(ctx, delivery.Stage, a.Err), context.Cause(ctx))
 	settled, err := w.tellLedger(ctx, a, decision)
-	log := w.cfg.Log.With("task", d.Name, "delivery", delivery.ID, "connector", delivery.Connector, "attempt", delivery.Attempts)
+	log := w.cfg.Log.With("task", d.Name, "delivery", delivery.ID, "connector", delivery.Connector, "attempt", delivery.Attempts,
+		monitoring.KeyTrace, monitoring.TraceID(delivery.ID, delivery.Generation))
 	if err != nil {
 		log.Warn("attempt could not be settled; its lease will run out", "error", err)
 		w.count(d, monitoring.OutcomeCancelled)
