@@ -118,7 +118,12 @@ func TestAFailureAtStageLoadArrivesAsAnAlertAndIsMended(t *testing.T) {
 	if d.Stage != waybill.StageLoad {
 		t.Fatalf("it is blocked at stage %s: %s", d.Stage, d.Code)
 	}
-	alert := <-alerts
+	var alert alert
+	select {
+	case alert = <-alerts:
+	case <-time.After(time.Minute):
+		t.Fatal("no alert arrived")
+	}
 	if alert.Labels["alertname"] != "WaybillDeliveriesFail" || alert.Labels["stage"] != "load" || alert.Labels["task"] != "delta.publish" ||
 		!strings.HasSuffix(alert.Annotations["runbook_url"], "/docs/runbooks/deliveries-fail.md") {
 		t.Errorf("the alert is %+v", alert)
@@ -135,7 +140,6 @@ func TestAFailureAtStageLoadArrivesAsAnAlertAndIsMended(t *testing.T) {
 	w.closed.Store(false)
 	retried := w.ok(t, "delivery", "retry", d.ID)
 	w.await(t, waybill.StateComplete, 1, time.Minute)
-	t.Logf("list:\n%s\nshow:\n%s\nretry:\n%s", list, show, retried)
 
 	w.failAtTheSource(t)
 	w.wantLinesThatSayWhose(t)
@@ -257,12 +261,21 @@ func (w *watched) prometheus(t *testing.T) <-chan alert {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testservers.Prometheus(t, fmt.Sprintf(`global: {scrape_interval: 1s, evaluation_interval: 1s}
+	server := testservers.Prometheus(t, fmt.Sprintf(`global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [%q]
 alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
 scrape_configs: [{job_name: waybill, static_configs: [{targets: [%q, %q]}]}]
 `, rules, strings.TrimPrefix(manager, "http://"), w.scheduler.addr, w.worker.addr))
-	return arrived
+	// A counter grows for Prometheus from what it saw first.
+	seen := server + "/api/v1/query?query=" + url.QueryEscape(`count_over_time(waybill_deliveries_total{stage="load",outcome="blocked"}[1m]) >= 2`)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if _, text := get(t, seen); strings.Contains(text, "delta.publish") {
+			return arrived
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("Prometheus does not ask the worker")
+		}
+	}
 }
 
 // What the README, the dashboards and the alerts name is what a fleet exposes.
