@@ -8,7 +8,7 @@ import (
 )
 
 // A live delivery of up to promisedBytes is promised to be visible within
-// [Promised] of its run's finish. What came of it:
+// [Promised] of its run's finish. These are what came of it.
 const (
 	onTime = "on_time"
 	late   = "late"

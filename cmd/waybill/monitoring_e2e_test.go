@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -34,9 +36,9 @@ const plantedInURL = "planted-in-a-url"
 // commits of a table's rows.
 type watched struct {
 	*fleet
-	closed                   atomic.Bool
-	scheduler, worker, share *process
-	token                    string
+	closed            atomic.Bool
+	scheduler, worker *process
+	token             string
 }
 
 func newWatched(t *testing.T) *watched {
@@ -208,16 +210,14 @@ func (w *watched) wantNoSecretIn(t *testing.T, printed ...string) {
 	}
 	for _, key := range tasks {
 		dump, err := client.Dump(t.Context(), key).Result()
-		if err != nil && err != redis.Nil { //nolint:errorlint // as go-redis documents it
+		if err != nil && !errors.Is(err, redis.Nil) { // it may have expired
 			t.Fatal(err)
 		}
 		fields, _ := client.HGetAll(t.Context(), key).Result() // a dump may be compressed
 		printed = append(printed, key, dump, fmt.Sprint(fields))
 	}
 	secrets := map[string]string{"the token of the share": strings.SplitN(w.token, ".", 2)[1], "the token in a source's address": plantedInURL}
-	for name, value := range planted {
-		secrets[name] = value
-	}
+	maps.Copy(secrets, planted)
 	for name, secret := range secrets {
 		for _, text := range printed {
 			if i := strings.Index(text, secret); i >= 0 {
