@@ -13,6 +13,7 @@ import (
 
 func (b bundle) figures(t *testing.T, promised time.Duration) ledger.Figures {
 	t.Helper()
+	b.Wait() // for admissions under way
 	f, err := b.Figures(t.Context(), map[string]time.Duration{"export": promised, ledger.Backfill: 0})
 	if err != nil {
 		t.Fatal(err)
