@@ -28,7 +28,7 @@ sandbox: ## run the whole system on this machine; ARGS='--once --dir OUT' passes
 	go run ./cmd/sandbox $(ARGS)
 
 .PHONY: test
-test: redis $(SERVERS) ## run every test with the race detector, on real servers
+test: redis prometheus $(SERVERS) ## run every test with the race detector, on real servers
 	go -C tools/compose test -count=1 ./...
 	go test -race ./...
 
@@ -105,6 +105,10 @@ tools: $(SERVERS) $(BIN)/golangci-lint $(BIN)/govulncheck ## build the pinned pr
 .PHONY: redis
 redis: ## install Debian's redis-server where it is missing and that is possible
 	@tools/redis.sh
+
+.PHONY: prometheus
+prometheus: ## install Debian's Prometheus and Alertmanager where they are missing and that is possible
+	@tools/prometheus.sh
 
 # $(call build-tool,module's folder,package) builds a pinned program. It is
 # built again when its module's pins change.

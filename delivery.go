@@ -93,8 +93,9 @@ type Delivery struct {
 	RunKey
 	Connector     string    `json:"connector"`
 	Kind          Kind      `json:"kind"`
-	Generation    int       `json:"generation"`    // 1, and one more for each replacement of the run
-	SchemaVersion int       `json:"schemaVersion"` // n of the run's V<n>
+	Historical    bool      `json:"historical,omitempty"` // of a backfill: it goes after live ones, and no time is promised
+	Generation    int       `json:"generation"`           // 1, and one more for each replacement of the run
+	SchemaVersion int       `json:"schemaVersion"`        // n of the run's V<n>
 	State         State     `json:"state"`
 	Stage         Stage     `json:"stage,omitempty"`   // the step under way, or the one that failed
 	Task          string    `json:"task"`              // the task type that does the next step

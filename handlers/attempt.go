@@ -12,6 +12,7 @@ import (
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
 )
 
@@ -20,6 +21,7 @@ import (
 type attempt struct {
 	*ledger.Lease
 	task      string
+	ctx       context.Context //nolint:containedctx // the lease's own, of which log lines say whose it is
 	connector connectors.Connector
 	h         *Handlers
 	log       *slog.Logger
@@ -33,13 +35,18 @@ func (h *Handlers) begin(ctx context.Context, task tasks.Declaration, ref tasks.
 		return nil, err
 	}
 	d := lease.Delivery
-	a := &attempt{Lease: lease, task: task.Name, h: h, log: h.Log.With("task", task.Name, "delivery", d.ID,
-		"connector", d.Connector, "team", d.TeamID, "workflow", d.WorkflowID, "job", d.JobID, "attempt", d.Attempts)}
+	ids := []slog.Attr{slog.String(monitoring.KeyTask, task.Name), slog.String(monitoring.KeyDelivery, d.ID),
+		slog.String(monitoring.KeyConnector, d.Connector), slog.String(monitoring.KeyTeam, d.TeamID), slog.String(monitoring.KeyWorkflow, d.WorkflowID),
+		slog.String(monitoring.KeyJob, d.JobID), slog.Int(monitoring.KeyAttempt, d.Attempts), slog.String(monitoring.KeyTrace, monitoring.TraceID(d.ID, d.Generation))}
+	a := &attempt{Lease: lease, task: task.Name, h: h, ctx: monitoring.With(lease.Context(), ids...), log: slog.New(h.Log.Handler().WithAttrs(ids))}
 	if err := a.prepare(ctx, task); err != nil {
 		return nil, lease.Close(err)
 	}
 	return a, nil
 }
+
+// Context ends with the lease; what is logged with it says whose it is.
+func (a *attempt) Context() context.Context { return a.ctx }
 
 func (a *attempt) prepare(ctx context.Context, task tasks.Declaration) error {
 	if err := a.Poison(); err != nil {
@@ -87,7 +94,7 @@ func once[T any](ctx context.Context, a *attempt, stage waybill.Stage, step func
 		return result, nil
 	}
 	started := time.Now()
-	result, err = step(ctx)
+	result, err = step(monitoring.With(ctx, slog.String(monitoring.KeyStage, string(stage))))
 	took := time.Since(started)
 	a.h.Metrics.Step(a.task, stage, took, err)
 	if err != nil {
@@ -113,10 +120,6 @@ func (a *attempt) complete(ctx context.Context, receipt waybill.Receipt) error {
 	a.log.Info("delivery complete", "location", receipt.Location, "rows", receipt.Rows, "bytes", receipt.Bytes,
 		"castFailures", receipt.Conversion.CastFailures(), "quarantined", receipt.Conversion.Quarantined)
 	a.h.Metrics.Converted(receipt.Conversion)
-	if a.Historical {
-		a.h.Metrics.Backfilled(a.Delivery.Kind, receipt.Rows, receipt.Bytes)
-	} else {
-		a.h.Metrics.Delivered(a.Delivery.Kind, receipt.Rows, receipt.Bytes, time.Since(a.Delivery.RunFinishedAt))
-	}
+	a.h.Metrics.Delivered(a.Delivery, receipt.Rows, receipt.Bytes, time.Now())
 	return nil
 }

@@ -59,7 +59,7 @@ func (m *Metrics) ActivityWritten(kind waybill.Kind, added, late int64, happened
 	if m == nil {
 		return
 	}
-	label := bounded(kind, m.kinds)
+	label := bounded(kind, m.labels.Kinds)
 	m.activity.events.WithLabelValues(label).Add(float64(max(0, added)))
 	m.activity.late.WithLabelValues(label, lateAdded).Add(float64(max(0, late)))
 	for _, at := range happened {
@@ -70,7 +70,7 @@ func (m *Metrics) ActivityWritten(kind waybill.Kind, added, late int64, happened
 // ActivityLost counts events that came later than they are looked for.
 func (m *Metrics) ActivityLost(kind waybill.Kind, n int64) {
 	if m != nil {
-		m.activity.late.WithLabelValues(bounded(kind, m.kinds), lateLost).Add(float64(n))
+		m.activity.late.WithLabelValues(bounded(kind, m.labels.Kinds), lateLost).Add(float64(n))
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/waybillhq/waybill"
 )
 
 // The metrics of backfills.
@@ -63,15 +61,4 @@ func (c *BackfillCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(backfillRuns, f.HandedIn, "handed_in")
 	gauge(backfillRuns, f.Complete, "complete")
 	gauge(backfillRuns, f.Failed, "failed")
-}
-
-// Backfilled counts a complete delivery of a run of the past, which says
-// nothing of how fresh deliveries are.
-func (m *Metrics) Backfilled(kind waybill.Kind, rows, bytes int64) {
-	if m == nil {
-		return
-	}
-	label := bounded(kind, m.kinds)
-	m.rows.WithLabelValues(label).Add(float64(max(0, rows)))
-	m.bytes.WithLabelValues(label).Add(float64(max(0, bytes)))
 }

@@ -11,47 +11,6 @@ import (
 	"github.com/waybillhq/waybill"
 )
 
-// Metric describes one metric family.
-type Metric struct {
-	Name   string
-	Type   string // counter, gauge or histogram
-	Labels []string
-	Help   string
-}
-
-// The metrics of tasks and deliveries, and of the queues.
-var (
-	deliveries   = Metric{"waybill_deliveries_total", "counter", []string{"task", "outcome", "stage"}, "Attempts that ended, by outcome; stage is the one that failed, empty when complete."}
-	retries      = Metric{"waybill_retries_total", "counter", []string{"task", "verdict"}, "Attempts that will be repeated, by the verdict of their failure."}
-	inProgress   = Metric{"waybill_tasks_in_progress", "gauge", []string{"task"}, "Tasks that this process runs at the moment."}
-	stepDuration = Metric{"waybill_step_duration_seconds", "histogram", []string{"task", "stage"}, "Duration of steps that succeeded."}
-	stepFailures = Metric{"waybill_step_failures_total", "counter", []string{"task", "stage"}, "Steps that failed."}
-	freshness    = Metric{"waybill_delivery_freshness_seconds", "histogram", []string{"kind"}, "From a run's finish until the customer could see it."}
-	bytesOut     = Metric{"waybill_delivery_bytes_total", "counter", []string{"kind"}, "Bytes of complete deliveries."}
-	rowsOut      = Metric{"waybill_delivery_rows_total", "counter", []string{"kind"}, "Rows of complete deliveries."}
-	castFailures = Metric{"waybill_cast_failures_total", "counter", nil, "Values that did not fit their field's type and became NULL."}
-	pauses       = Metric{"waybill_connector_pauses_total", "counter", []string{"kind"}, "Connectors that were paused after failures in a row."}
-	quarantined  = Metric{"waybill_quarantined_records_total", "counter", nil, "Malformed records that were left out."}
-
-	queueSize    = Metric{"waybill_queue_size", "gauge", []string{"queue"}, "Tasks in the queue, whatever their state."}
-	queueTasks   = Metric{"waybill_queue_tasks", "gauge", []string{"queue", "state"}, "Tasks in the queue by state."}
-	queueLatency = Metric{"waybill_queue_latency_seconds", "gauge", []string{"queue"}, "Age of the oldest pending task."}
-	queuePaused  = Metric{"waybill_queue_paused", "gauge", []string{"queue"}, "1 while the queue is paused."}
-	queueErrors  = Metric{"waybill_queue_scrape_errors_total", "counter", nil, "Scrapes that could not ask the queues."}
-)
-
-// Catalog lists every metric of this package, for the documentation.
-func Catalog() []Metric {
-	list := []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, bytesOut, rowsOut,
-		castFailures, quarantined, pauses, queueSize, queueTasks, queueLatency, queuePaused, queueErrors, shareRequests,
-		backfills, backfillRuns}
-	list = append(list, activityCatalog()...)
-	for i := range list {
-		list[i].Labels = slices.Clone(list[i].Labels) // the caller's to sort
-	}
-	return list
-}
-
 // Outcome is how an attempt at a task ended.
 type Outcome string
 
@@ -75,52 +34,73 @@ type Task struct {
 	Stages []waybill.Stage
 }
 
-// other replaces a label value that was not announced, so that no mistake can
-// make series without end.
-const other = "other"
+// Labels are the values that labels may take.
+type Labels struct {
+	Tasks      []Task
+	Kinds      []waybill.Kind
+	Queues     []string
+	Connectors []string // the few that have series of their own
+}
 
 // Metrics counts what workers do. A nil *Metrics counts nothing.
 type Metrics struct {
-	tasks []Task
-	kinds []waybill.Kind
+	labels Labels
 
-	deliveries, retries, stepFailures, bytes, rows, pauses *prometheus.CounterVec
-	castFailures, quarantined                              prometheus.Counter
-	inProgress                                             *prometheus.GaugeVec
-	stepDuration, freshness                                *prometheus.HistogramVec
+	deliveries, retries, stepFailures, bytes, rows, pauses, promised *prometheus.CounterVec
+	leaseLosses, staleFences, connectors                             *prometheus.CounterVec
+	castFailures, quarantined                                        prometheus.Counter
+	inProgress, lastDelivery                                         *prometheus.GaugeVec
+	stepDuration, freshness, admissionWait                           *prometheus.HistogramVec
 
 	activity activityMetrics
 }
 
-// NewMetrics registers the metrics with reg, every series of the tasks and
-// kinds at zero, so that a rate is right from the first event on.
-func NewMetrics(reg prometheus.Registerer, tasks []Task, kinds []waybill.Kind) *Metrics {
+// NewMetrics registers the metrics with reg, every series of the labels at
+// zero, so that a rate is right from the first event on.
+func NewMetrics(reg prometheus.Registerer, labels Labels) *Metrics {
 	m := &Metrics{
-		tasks: tasks, kinds: kinds,
+		labels:     labels,
 		deliveries: counter(deliveries), retries: counter(retries), stepFailures: counter(stepFailures),
-		bytes: counter(bytesOut), rows: counter(rowsOut), pauses: counter(pauses),
+		bytes: counter(bytesOut), rows: counter(rowsOut), pauses: counter(pauses), promised: counter(promised),
+		leaseLosses: counter(leaseLosses), staleFences: counter(staleFences), connectors: counter(connectorDeliveries),
 		castFailures: counter(castFailures).WithLabelValues(), quarantined: counter(quarantined).WithLabelValues(),
-		inProgress:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: inProgress.Name, Help: inProgress.Help}, inProgress.Labels),
+		inProgress: gauge(inProgress), lastDelivery: gauge(connectorLast),
 		stepDuration: histogram(stepDuration, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
 		// 60 s and 120 s are promised; the buckets stand at the promises and close around them.
-		freshness: histogram(freshness, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 6*3600, 24*3600),
+		freshness:     histogram(freshness, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 6*3600, 24*3600),
+		admissionWait: histogram(admissionWait, 0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 6*3600),
 	}
-	reg.MustRegister(m.deliveries, m.retries, m.stepFailures, m.bytes, m.rows, m.castFailures, m.quarantined, m.pauses, m.inProgress, m.stepDuration, m.freshness)
-	m.activity = newActivityMetrics(reg, kinds)
-	for _, t := range tasks {
+	reg.MustRegister(m.deliveries, m.retries, m.stepFailures, m.bytes, m.rows, m.castFailures, m.quarantined, m.pauses, m.promised,
+		m.leaseLosses, m.staleFences, m.connectors, m.inProgress, m.lastDelivery, m.stepDuration, m.freshness, m.admissionWait)
+	m.activity = newActivityMetrics(reg, labels.Kinds)
+	for _, t := range labels.Tasks {
 		m.announce(t)
 	}
-	for _, k := range kinds {
+	for _, k := range labels.Kinds {
 		m.bytes.WithLabelValues(string(k))
 		m.rows.WithLabelValues(string(k))
 		m.pauses.WithLabelValues(string(k))
 		m.freshness.WithLabelValues(string(k))
+		for _, o := range []string{onTime, late, missed} {
+			m.promised.WithLabelValues(string(k), o)
+		}
+	}
+	for _, q := range labels.Queues {
+		m.admissionWait.WithLabelValues(q)
+	}
+	for _, c := range labels.Connectors {
+		m.lastDelivery.WithLabelValues(c)
+		for _, o := range outcomes() {
+			m.connectors.WithLabelValues(c, string(o))
+		}
 	}
 	return m
 }
 
 func (m *Metrics) announce(t Task) {
 	m.inProgress.WithLabelValues(t.Name)
+	m.leaseLosses.WithLabelValues(t.Name)
+	m.staleFences.WithLabelValues(t.Name)
 	for _, v := range []waybill.Verdict{waybill.Transient, waybill.Throttled} {
 		m.retries.WithLabelValues(t.Name, string(v))
 	}
@@ -173,21 +153,10 @@ func (m *Metrics) Step(task string, stage waybill.Stage, d time.Duration, err er
 	}
 }
 
-// Delivered counts a complete delivery. Freshness is the time from the run's
-// finish until the customer could see it; a producer's clock that runs ahead
-// of ours counts as zero.
-func (m *Metrics) Delivered(kind waybill.Kind, rows, bytes int64, freshness time.Duration) {
-	if m == nil {
-		return
-	}
-	m.Backfilled(kind, rows, bytes)
-	m.freshness.WithLabelValues(bounded(kind, m.kinds)).Observe(max(0, freshness).Seconds())
-}
-
 // Paused counts a connector that was paused after failures in a row.
 func (m *Metrics) Paused(kind waybill.Kind) {
 	if m != nil {
-		m.pauses.WithLabelValues(bounded(kind, m.kinds)).Inc()
+		m.pauses.WithLabelValues(bounded(kind, m.labels.Kinds)).Inc()
 	}
 }
 
@@ -199,8 +168,29 @@ func (m *Metrics) Converted(c waybill.Conversion) {
 	}
 }
 
+// Admitted observes how long a delivery stood in the backlog.
+func (m *Metrics) Admitted(queue string, waited time.Duration) {
+	if m != nil {
+		m.admissionWait.WithLabelValues(bounded(queue, m.labels.Queues)).Observe(max(0, waited).Seconds())
+	}
+}
+
+// LeaseLost counts an attempt whose lease ended before it did.
+func (m *Metrics) LeaseLost(task string) {
+	if m != nil {
+		m.leaseLosses.WithLabelValues(m.task(task)).Inc()
+	}
+}
+
+// StaleFence counts an attempt that was refused: it held its delivery no longer.
+func (m *Metrics) StaleFence(task string) {
+	if m != nil {
+		m.staleFences.WithLabelValues(m.task(task)).Inc()
+	}
+}
+
 func (m *Metrics) task(name string) string {
-	if slices.ContainsFunc(m.tasks, func(t Task) bool { return t.Name == name }) {
+	if slices.ContainsFunc(m.labels.Tasks, func(t Task) bool { return t.Name == name }) {
 		return name
 	}
 	return other
@@ -208,19 +198,4 @@ func (m *Metrics) task(name string) string {
 
 func (m *Metrics) stage(s waybill.Stage) string {
 	return bounded(s, append(waybill.Stages(), ""))
-}
-
-func bounded[T ~string](value T, known []T) string {
-	if slices.Contains(known, value) {
-		return string(value)
-	}
-	return other
-}
-
-func counter(m Metric) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, m.Labels)
-}
-
-func histogram(m Metric, buckets ...float64) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: m.Name, Help: m.Help, Buckets: buckets}, m.Labels)
 }

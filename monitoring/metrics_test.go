@@ -28,7 +28,7 @@ func pushTask() []Task {
 func setup(t *testing.T) (*Metrics, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	return NewMetrics(reg, pushTask(), []waybill.Kind{waybill.KindStorage}), reg
+	return NewMetrics(reg, Labels{Tasks: pushTask(), Kinds: []waybill.Kind{waybill.KindStorage}, Queues: []string{"export"}, Connectors: []string{"acme-lake"}}), reg
 }
 
 // scrape returns what Prometheus would get, one sample a line.
@@ -67,6 +67,12 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 		`waybill_delivery_rows_total{kind="storage"} 0`,
 		`waybill_cast_failures_total 0`,
 		`waybill_quarantined_records_total 0`,
+		`waybill_promised_deliveries_total{kind="storage",outcome="late"} 0`,
+		`waybill_lease_losses_total{task="export.push"} 0`,
+		`waybill_stale_fences_total{task="export.push"} 0`,
+		`waybill_admission_wait_seconds_count{queue="export"} 0`,
+		`waybill_connector_deliveries_total{connector="acme-lake",outcome="blocked"} 0`,
+		`waybill_connector_last_delivery_timestamp_seconds{connector="acme-lake"} 0`,
 	)
 }
 
@@ -80,8 +86,13 @@ func TestMetricsCount(t *testing.T) {
 	m.Retry("export.push", waybill.Throttled)
 	m.Step("export.push", waybill.StageStage, 3*time.Second, nil)
 	m.Step("export.push", waybill.StageVerify, time.Hour, errors.New("no"))
-	m.Delivered(waybill.KindStorage, 3201, 1<<20, 59*time.Second)
-	m.Delivered(waybill.KindStorage, 1, 1, -time.Hour) // the producer's clock runs ahead
+	finished := time.Unix(1_700_000_000, 0)
+	d := waybill.Delivery{Kind: waybill.KindStorage, Connector: "acme-lake", RunFinishedAt: finished}
+	m.Delivered(d, 3201, 1<<20, finished.Add(59*time.Second))
+	m.Delivered(d, 1, 1, finished.Add(-time.Hour)) // the producer's clock runs ahead
+	m.Admitted("export", 3*time.Second)
+	m.LeaseLost("export.push")
+	m.StaleFence("export.push")
 	m.Converted(waybill.Conversion{Quarantined: 2, Fields: []waybill.FieldStats{{CastFailures: 3}, {CastFailures: 4}}})
 	wantSamples(t, running, `waybill_tasks_in_progress{task="export.push"} 1`)
 	wantSamples(t, scrape(t, reg),
@@ -96,6 +107,12 @@ func TestMetricsCount(t *testing.T) {
 		`waybill_delivery_bytes_total{kind="storage"} 1.048577e+06`,
 		`waybill_delivery_freshness_seconds_bucket{kind="storage",le="1"} 1`,
 		`waybill_delivery_freshness_seconds_bucket{kind="storage",le="60"} 2`,
+		`waybill_promised_deliveries_total{kind="storage",outcome="on_time"} 2`,
+		`waybill_connector_deliveries_total{connector="acme-lake",outcome="complete"} 2`,
+		`waybill_connector_last_delivery_timestamp_seconds{connector="acme-lake"} 1.6999964e+09`,
+		`waybill_admission_wait_seconds_sum{queue="export"} 3`,
+		`waybill_lease_losses_total{task="export.push"} 1`,
+		`waybill_stale_fences_total{task="export.push"} 1`,
 		`waybill_cast_failures_total 7`,
 		`waybill_quarantined_records_total 2`,
 	)
@@ -110,7 +127,11 @@ func TestLabelsAreBounded(t *testing.T) {
 		m.Outcome(name, Outcome(name), waybill.Stage(name))
 		m.Retry(name, waybill.Verdict(name))
 		m.Step(name, waybill.Stage(name), time.Second, nil)
-		m.Delivered(waybill.Kind(name), 1, 1, 0)
+		m.Delivered(waybill.Delivery{Kind: waybill.Kind(name), Connector: name}, 1, 1, time.Now())
+		m.Ended(waybill.Delivery{Kind: waybill.Kind(name), Connector: name}, Outcome(name))
+		m.Admitted(name, 0)
+		m.LeaseLost(name)
+		m.StaleFence(name)
 	}
 	if after := testutil.CollectAndCount(m.deliveries); after != before+1 {
 		t.Errorf("%d series became %d", before, after)
@@ -128,7 +149,14 @@ func TestNilMetricsCountNothing(*testing.T) {
 	m.Outcome("x", OutcomeFailed, "")
 	m.Retry("x", waybill.Transient)
 	m.Step("x", "", 0, nil)
-	m.Delivered("x", 1, 1, 1)
+	m.Delivered(waybill.Delivery{}, 1, 1, time.Now())
+	m.Ended(waybill.Delivery{}, OutcomeFailed)
+	m.Admitted("x", 0)
+	m.LeaseLost("x")
+	m.StaleFence("x")
+	var s *SchedulerMetrics
+	s.Round("x", 0, nil)
+	s.Repaired(RepairReplay)
 	m.Converted(waybill.Conversion{})
 }
 
@@ -143,6 +171,16 @@ func TestCatalog(t *testing.T) {
 		return BackfillFigures{States: map[string]int{"running": 1}, Planned: 7}, nil
 	}, slog.Default()))
 	NewShareMetrics(reg).Request("/shares", 200, time.Millisecond)
+	NewSchedulerMetrics(reg, "sweep")
+	reg.MustRegister(NewLedgerCollector(func(context.Context) (LedgerFigures, error) {
+		return LedgerFigures{States: map[waybill.State]int64{waybill.StateFailed: 1}, Queues: map[string]QueueFigures{"export": {}},
+			Destinations: []DestinationFigures{{Name: "s3"}}}, nil
+	}), NewRedisCollector(func(context.Context) (RedisFigures, error) {
+		return RedisFigures{Servers: []RedisServer{{Name: "redis"}}, Unsafe: map[string]bool{"eviction": false}}, nil
+	}))
+	expiries := NewExpiries()
+	expiries.Set([]Expiry{{Credential: "sas", Connector: "acme-lake", At: time.Now()}})
+	reg.MustRegister(expiries)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -230,12 +268,12 @@ func TestScrapeWithoutRedis(t *testing.T) {
 // is not asked a second time meanwhile.
 func TestScrapeOfAStalledRedis(t *testing.T) {
 	server, _, reg, c := queues(t)
-	c.timeout = time.Millisecond
+	c.question.timeout = time.Millisecond
 	server.Lock() // no command is answered until it is unlocked
 	for _, errors := range []string{"1", "2", "3"} {
 		wantSamples(t, scrape(t, reg), `waybill_queue_scrape_errors_total `+errors)
 	}
-	first := c.flight.join(func() ([]*asynq.QueueInfo, error) { panic("asked again") })
+	first := c.question.flight.join(func() ([]*asynq.QueueInfo, error) { panic("asked again") })
 	server.Unlock()
 	<-first.done
 	if first.err != nil || len(first.value) != 2 {

@@ -3,16 +3,11 @@ package monitoring
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
-
-// queueTimeout bounds what a scrape waits for the queues: Prometheus gives the
-// whole scrape 10 s by default, and the rest of it must not fail with Redis.
-const queueTimeout = 2 * time.Second
 
 // QueueCollector gives the figures of a fixed list of queues at each scrape. A
 // queue that nobody has used yet has zeros. While Redis does not answer, the
@@ -20,8 +15,7 @@ const queueTimeout = 2 * time.Second
 type QueueCollector struct {
 	inspector *asynq.Inspector
 	queues    []string
-	timeout   time.Duration
-	flight    flight[[]*asynq.QueueInfo]
+	question  question[[]*asynq.QueueInfo]
 	errors    prometheus.Counter
 
 	size, tasks, latency, paused *prometheus.Desc
@@ -32,14 +26,14 @@ var _ prometheus.Collector = (*QueueCollector)(nil)
 // NewQueueCollector returns a collector of the named queues. The client stays
 // the caller's.
 func NewQueueCollector(client redis.UniversalClient, queues []string) *QueueCollector {
-	return &QueueCollector{
-		inspector: asynq.NewInspectorFromRedisClient(client), queues: queues, timeout: queueTimeout,
+	c := &QueueCollector{
+		inspector: asynq.NewInspectorFromRedisClient(client), queues: queues,
 		errors: counter(queueErrors).WithLabelValues(),
 		size:   desc(queueSize), tasks: desc(queueTasks), latency: desc(queueLatency), paused: desc(queuePaused),
 	}
+	c.question = question[[]*asynq.QueueInfo]{ask: c.ask, timeout: scrapeTimeout}
+	return c
 }
-
-func desc(m Metric) *prometheus.Desc { return prometheus.NewDesc(m.Name, m.Help, m.Labels, nil) }
 
 // Describe sends the metrics' descriptions.
 func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -52,10 +46,7 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends the figures as they are now.
 func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
-	// The inspector takes no context, so the waiting is bounded here.
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
-	defer cancel()
-	infos, err := c.flight.do(ctx, c.ask)
+	infos, err := c.question.put()
 	if err != nil {
 		c.errors.Inc()
 	}
@@ -67,7 +58,7 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 
 func (c *QueueCollector) send(ch chan<- prometheus.Metric, info *asynq.QueueInfo) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, append([]string{info.Queue}, labels...)...)
+		ch <- sample(d, value, append([]string{info.Queue}, labels...)...)
 	}
 	gauge(c.size, float64(info.Size))
 	gauge(c.tasks, float64(info.Pending), "pending")
@@ -84,7 +75,8 @@ func (c *QueueCollector) send(ch chan<- prometheus.Metric, info *asynq.QueueInfo
 	}
 }
 
-func (c *QueueCollector) ask() ([]*asynq.QueueInfo, error) {
+// ask has no context to give to the inspector, which takes none.
+func (c *QueueCollector) ask(context.Context) ([]*asynq.QueueInfo, error) {
 	known, err := c.inspector.Queues()
 	if err != nil {
 		return nil, err

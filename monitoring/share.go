@@ -7,9 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The metrics of the Delta Sharing server.
-var shareRequests = Metric{"waybill_share_request_duration_seconds", "histogram", []string{"endpoint", "status"}, "Requests of the Delta Sharing server, by endpoint and HTTP status."}
-
 // ShareMetrics counts what the Delta Sharing server answers.
 type ShareMetrics struct{ requests *prometheus.HistogramVec }
 

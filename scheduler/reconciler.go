@@ -10,6 +10,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
 )
 
@@ -71,9 +72,13 @@ func (s *Scheduler) lookAfter(ctx context.Context, d ledger.Due) error {
 	switch d.State {
 	case waybill.StateFailed:
 		s.cfg.Log.InfoContext(ctx, "replaying a failed delivery", "delivery", d.Delivery)
-		return s.cfg.Ledger.Replay(ctx, d.Delivery)
+		err := s.cfg.Ledger.Replay(ctx, d.Delivery)
+		if err == nil {
+			s.cfg.Metrics.Repaired(monitoring.RepairReplay)
+		}
+		return err
 	case waybill.StateRunning:
-		return s.repair(ctx, d, "its worker went silent")
+		return s.repair(ctx, d, monitoring.RepairSilentWorker)
 	case waybill.StateQueued, waybill.StateRetrying:
 		alive, err := s.taskAlive(d.Ready)
 		if err != nil {
@@ -82,15 +87,16 @@ func (s *Scheduler) lookAfter(ctx context.Context, d ledger.Due) error {
 		if alive {
 			return s.cfg.Ledger.Postpone(ctx, d.Delivery, lookAgain)
 		}
-		return s.repair(ctx, d, "its task is gone")
+		return s.repair(ctx, d, monitoring.RepairLostTask)
 	default:
 		return s.cfg.Ledger.Postpone(ctx, d.Delivery, time.Hour)
 	}
 }
 
-func (s *Scheduler) repair(ctx context.Context, d ledger.Due, why string) error {
+func (s *Scheduler) repair(ctx context.Context, d ledger.Due, why monitoring.Repair) error {
 	moved, err := s.cfg.Ledger.Repair(ctx, d)
 	if moved {
+		s.cfg.Metrics.Repaired(why)
 		s.cfg.Log.WarnContext(ctx, "delivery enqueued again", "delivery", d.Delivery, "why", why)
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/monitoring"
 )
 
 // Subscriber is what the planner needs to know of a connector.
@@ -47,10 +48,30 @@ type Config struct {
 	Sweep       time.Duration               // between sweeps; default 3 s
 	Entries     Entries                     // what is due at regular times; nil: nothing
 	Ticks       time.Duration               // between looks at what is due; default 1 s
-	Operations  func(context.Context) error // does what operators left to be done; nil: nothing
 	Retention   time.Duration               // after which what is settled leaves the ledger; default 30 days
+	Besides     []Work                      // what else is done at regular times
+	Metrics     *monitoring.SchedulerMetrics
 	Log         *slog.Logger
 }
+
+// Work is what every replica does at regular times.
+type Work struct {
+	Name  string // to follow "could not" in the log
+	Every time.Duration
+	Do    func(context.Context) error
+}
+
+// The scheduler's own works, as its metrics name them.
+const (
+	WorkPlan     = "plan"
+	WorkSweep    = "sweep"
+	WorkDescribe = "describe connectors"
+	WorkTick     = "enqueue what is due"
+	WorkTrim     = "trim the ledger"
+)
+
+// Works lists them.
+func Works() []string { return []string{WorkPlan, WorkSweep, WorkDescribe, WorkTick, WorkTrim} }
 
 // Scheduler plans, admits and repairs.
 type Scheduler struct {
@@ -63,7 +84,6 @@ type Scheduler struct {
 const (
 	describeEvery = 20          // sweeps between two descriptions of every connector
 	trimEvery     = time.Minute // between two looks for what is to leave the ledger
-	operateEvery  = time.Minute // between two looks for operations that are due
 )
 
 // New returns a scheduler.
@@ -83,26 +103,32 @@ func New(cfg Config) *Scheduler {
 func (s *Scheduler) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	wakes := s.cfg.Ledger.Wakes(ctx)
-	loops.Go(func() { s.every(ctx, s.cfg.Sweep, wakes, "plan", s.PlanAll) })
-	loops.Go(func() { s.every(ctx, s.cfg.Sweep, nil, "sweep", s.Sweep) })
-	loops.Go(func() { s.every(ctx, s.cfg.Sweep*describeEvery, nil, "describe connectors", s.describe) })
-	loops.Go(func() { s.every(ctx, s.cfg.Ticks, nil, "enqueue what is due", s.Tick) })
-	loops.Go(func() { s.every(ctx, trimEvery, nil, "trim the ledger", s.trim) })
-	if s.cfg.Operations != nil {
-		loops.Go(func() { s.every(ctx, operateEvery, nil, "do what is due of operations", s.cfg.Operations) })
+	loops.Go(func() { s.every(ctx, Work{WorkPlan, s.cfg.Sweep, s.PlanAll}, wakes) })
+	for _, w := range append([]Work{
+		{WorkSweep, s.cfg.Sweep, s.Sweep},
+		{WorkDescribe, s.cfg.Sweep * describeEvery, s.describe},
+		{WorkTick, s.cfg.Ticks, s.Tick},
+		{WorkTrim, trimEvery, s.trim},
+	}, s.cfg.Besides...) {
+		loops.Go(func() { s.every(ctx, w, nil) })
 	}
 	loops.Wait()
 	return nil
 }
 
-// every does something at once, then each interval and whenever it is woken.
-// What goes wrong is logged: the next time does it again.
-func (s *Scheduler) every(ctx context.Context, interval time.Duration, wakes <-chan struct{}, what string, do func(context.Context) error) {
-	tick := time.NewTicker(interval)
+// every works at once, then each interval and whenever it is woken. What goes
+// wrong is logged: the next time does it again.
+func (s *Scheduler) every(ctx context.Context, w Work, wakes <-chan struct{}) {
+	tick := time.NewTicker(w.Every)
 	defer tick.Stop()
 	for {
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.ErrorContext(ctx, "scheduler could not "+what+"; it will try again", "error", err)
+		started := time.Now()
+		err := w.Do(ctx)
+		if ctx.Err() == nil {
+			s.cfg.Metrics.Round(w.Name, time.Since(started), err)
+			if err != nil {
+				s.cfg.Log.ErrorContext(ctx, "scheduler could not "+w.Name+"; it will try again", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

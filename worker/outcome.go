@@ -127,7 +127,8 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 	delivery := a.Delivery()
 	decision := decide(d.Retry, delivery, failureOf(ctx, delivery.Stage, a.Err), context.Cause(ctx))
 	settled, err := w.tellLedger(ctx, a, decision)
-	log := w.cfg.Log.With("task", d.Name, "delivery", delivery.ID, "connector", delivery.Connector, "attempt", delivery.Attempts)
+	log := w.cfg.Log.With("task", d.Name, "delivery", delivery.ID, "connector", delivery.Connector, "attempt", delivery.Attempts,
+		monitoring.KeyTrace, monitoring.TraceID(delivery.ID, delivery.Generation))
 	if err != nil {
 		log.Warn("attempt could not be settled; its lease will run out", "error", err)
 		w.count(d, monitoring.OutcomeCancelled)
@@ -135,6 +136,7 @@ func (w *Worker) settleAttempt(ctx context.Context, d tasks.Declaration, a *ledg
 	}
 	f := decision.Failure
 	w.cfg.Metrics.Outcome(d.Name, outcomes[settled.State], f.Stage)
+	w.cfg.Metrics.Ended(delivery, outcomes[settled.State])
 	if settled.Pauses {
 		w.cfg.Metrics.Paused(delivery.Kind)
 		log.Error("connector paused after failures in a row", "code", f.Code, "action", "Mend what its deliveries say, then resume it.")

@@ -28,6 +28,7 @@ type Config struct {
 	Network    Network    `yaml:"network"`
 	Limits     Limits     `yaml:"limits"`
 	Times      Times      `yaml:"times"`
+	Monitoring Monitoring `yaml:"monitoring"`
 	Log        Log        `yaml:"log"`
 }
 
@@ -142,6 +143,11 @@ type Times struct {
 	TokenLifetime   Lifetime      `yaml:"tokenLifetime" help:"how long a customer's token for shared tables is valid, where the connector does not say; at most 365d"`
 	RotationOverlap Lifetime      `yaml:"rotationOverlap" help:"how long the former token is valid after a rotation"`
 	KeepDeleted     Lifetime      `yaml:"keepDeleted" help:"how long the tables of a deleted connector, or of a workflow that it no longer selects, are kept after the customer lost them; then they are erased"`
+}
+
+// Monitoring says what the metrics tell beyond what they tell of all.
+type Monitoring struct {
+	Connectors []string `yaml:"connectors" help:"connectors with series of their own in the metrics: the few that somebody watches"`
 }
 
 // Log says what the log holds and how it is written.

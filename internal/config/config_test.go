@@ -275,3 +275,12 @@ func TestLifetimesAreReadAsTheyAreWritten(t *testing.T) {
 		}
 	}
 }
+
+// What is shipped to start from is read without a problem.
+func TestTheConfigurationsThatAreShippedAreValid(t *testing.T) {
+	for _, file := range []string{"../../deploy/waybill.yaml", "../../deploy/kubernetes/waybill.yaml"} {
+		if _, err := Load(file, func(string) (string, bool) { return "", false }, NeedBucket); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

@@ -209,5 +209,15 @@ func (l *Ledger) use(ctx context.Context, queue string, given []ticket) (turns [
 		}
 	}
 	l.dispatch(ctx, ready)
+	l.admitted(ready)
 	return turns, errors.Join(errs...)
+}
+
+func (l *Ledger) admitted(ready []Ready) {
+	if l.opts.Observer.Admitted == nil {
+		return
+	}
+	for _, r := range ready {
+		l.opts.Observer.Admitted(r.Queue, r.waited)
+	}
 }

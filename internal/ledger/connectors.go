@@ -91,16 +91,24 @@ func (l *Ledger) DeleteConnector(ctx context.Context, id string) error {
 		case was.Revision == 0:
 			return fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound)
 		case was.Deleted:
-			return errors.Join(fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound), k.keep(ctx, id, was), l.CancelAll(ctx, Filter{Team: was.Group, Connector: id}, "connector deleted"))
+			return errors.Join(fmt.Errorf("connector %s: %w", id, waybill.ErrNotFound), k.keep(ctx, id, was), l.dismiss(ctx, was.Group, id))
 		}
 		err = k.change(ctx, id, etag, was.Revision, document{Group: was.Group, Deleted: true})
 		switch {
 		case err == nil:
-			return l.CancelAll(ctx, Filter{Team: was.Group, Connector: id}, "connector deleted")
+			return l.dismiss(ctx, was.Group, id)
 		case !errors.Is(err, waybill.ErrChanged): // somebody changed it at the same moment: once more, after them
 			return err
 		}
 	}
+}
+
+// dismiss has a deleted connector counted no more, and cancels what is on its way to it.
+func (l *Ledger) dismiss(ctx context.Context, team, connector string) error {
+	if err := l.rdb.HSet(ctx, prefix(waybill.Slot(team))+"cn:"+connector, "deleted", 1).Err(); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return l.CancelAll(ctx, Filter{Team: team, Connector: connector}, "connector deleted")
 }
 
 // CancelAll cancels every delivery that a filter selects and that was not delivered.

@@ -12,12 +12,13 @@ type holding struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   sync.WaitGroup
+	lost   func()
 }
 
 // hold begins to renew what was taken at a time. Renew says whether it is
-// still held.
-func hold(ctx context.Context, taken time.Time, lease time.Duration, renew func(context.Context) (bool, error)) *holding {
-	h := &holding{}
+// still held; lost is told when it is not.
+func hold(ctx context.Context, taken time.Time, lease time.Duration, renew func(context.Context) (bool, error), lost func()) *holding {
+	h := &holding{lost: lost}
 	h.ctx, h.cancel = context.WithCancelCause(ctx)
 	h.done.Go(func() { h.renew(taken, lease, renew) })
 	return h
@@ -32,7 +33,7 @@ func (h *holding) Context() context.Context { return h.ctx }
 func (h *holding) renew(taken time.Time, lease time.Duration, renew func(context.Context) (bool, error)) {
 	every := lease / 3
 	until := func(renewed time.Time) time.Duration { return time.Until(renewed.Add(lease - every/2)) }
-	over := time.AfterFunc(until(taken), func() { h.cancel(ErrLost) })
+	over := time.AfterFunc(until(taken), h.lose)
 	defer over.Stop()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -50,10 +51,17 @@ func (h *holding) renew(taken time.Time, lease time.Duration, renew func(context
 		case err == nil && held:
 			over.Reset(until(asked))
 		case err == nil:
-			h.cancel(ErrLost)
+			h.lose()
 			return
 		}
 	}
+}
+
+func (h *holding) lose() {
+	if h.ctx.Err() == nil {
+		h.lost()
+	}
+	h.cancel(ErrLost)
 }
 
 // stop ends the renewing, and returns [ErrLost] if it was lost before.

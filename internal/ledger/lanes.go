@@ -57,7 +57,7 @@ func (l *Ledger) HoldLane(ctx context.Context, team, connector, workflow string)
 			lane.holding = hold(ctx, asked, l.opts.Lease, func(ctx context.Context) (bool, error) {
 				r, err := lane.hold(ctx)
 				return r.int(0) == 1 && r.int(1) == lane.Fence, err
-			})
+			}, func() {})
 			return lane, nil
 		}
 		select {

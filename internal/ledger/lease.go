@@ -46,8 +46,6 @@ type Lease struct {
 	Fence    int64 // greater than that of every earlier attempt
 	Started  time.Time
 
-	Historical bool // a backfill brought it, and no producer since
-
 	*holding
 	ledger *Ledger
 	prefix string
@@ -80,14 +78,13 @@ func (l *Ledger) Begin(ctx context.Context, id string, generation, enqueue int) 
 	lease.holding = hold(ctx, asked, l.opts.Lease, func(ctx context.Context) (bool, error) {
 		r, err := l.run(ctx, renewScript, p, id, lease.Fence, millis(l.opts.Lease))
 		return r.int(0) == 1, err
-	})
+	}, func() { lease.tell(l.opts.Observer.Lost) })
 	return lease, nil
 }
 
 func (ls *Lease) load(id string, delivery, run map[string]string) (err error) {
 	ls.Delivery = deliveryOf(id, delivery)
 	ls.Fence, _ = strconv.ParseInt(delivery["fence"], 10, 64) // the script wrote it
-	ls.Historical = delivery["queue"] == Backfill
 	accepted, err := decodeRun(ls.Delivery.RunKey, run)
 	if err != nil {
 		return err
@@ -98,6 +95,12 @@ func (ls *Lease) load(id string, delivery, run map[string]string) (err error) {
 	}
 	ls.Run, ls.Revision = accepted.Run, accepted.Revision
 	return nil
+}
+
+func (ls *Lease) tell(observe func(task string)) {
+	if observe != nil {
+		observe(ls.Delivery.Task)
+	}
 }
 
 // Poison returns a failure if too many attempts at this delivery ended without
@@ -217,6 +220,7 @@ func (ls *Lease) held(r reply, err error) error {
 }
 
 func (ls *Lease) lost() error {
+	ls.tell(ls.ledger.opts.Observer.Stale)
 	ls.cancel(ErrLost)
 	return fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
 }

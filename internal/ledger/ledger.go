@@ -31,7 +31,15 @@ type Options struct {
 	MaxThrottle time.Duration // a delivery that is throttled longer fails; default 24 h
 	MaxFailures int           // deliveries in a row failed by their destination, then the connector is paused; default 5
 	Replicas    int           // that confirm an accepted run, NoReplicas for none; default 1 where Redis is a Cluster, is behind Sentinels or has a replica, else none
+	Observer    Observer
 	Log         *slog.Logger
+}
+
+// Observer is told what happens, for figures of it. What is nil is not told.
+type Observer struct {
+	Admitted func(queue string, waited time.Duration) // a delivery left the backlog
+	Lost     func(task string)                        // an attempt's lease ended before it did
+	Stale    func(task string)                        // an attempt was refused: it no longer held its delivery
 }
 
 // Ready is a delivery that is to be put into the queue now.
@@ -41,6 +49,8 @@ type Ready struct {
 	Generation int
 	Enqueue    int    // counts how often the delivery was handed to the queue
 	Queue      string // that it goes to
+
+	waited time.Duration // in the backlog, if it comes from there
 }
 
 // Queue puts what the ledger admitted into the task queue. Where it fails, or
@@ -199,7 +209,7 @@ func (r reply) ready(i int) []Ready {
 		if e, ok := v.([]any); ok {
 			item := reply(e)
 			list = append(list, Ready{Delivery: item.text(0), Task: item.text(1), Generation: int(item.int(2)),
-				Enqueue: int(item.int(3)), Queue: item.text(4)})
+				Enqueue: int(item.int(3)), Queue: item.text(4), waited: time.Duration(item.int(5)) * time.Millisecond})
 		}
 	}
 	return list

@@ -181,7 +181,7 @@ func (f Filter) slots() (from, to int) {
 
 // deliveryFields are what a [waybill.Delivery] is made of; the rest of a
 // delivery's hash is its history and what attempts need.
-var deliveryFields = []string{"team", "workflow", "job", "connector", "kind", "gen", "version", "state", "stage", "task", "attempts", "replays",
+var deliveryFields = []string{"team", "workflow", "job", "connector", "kind", "queue", "gen", "version", "state", "stage", "task", "attempts", "replays",
 	"finished", "created", "updated", "next", "completed", "verdict", "code", "action", "rows", "bytes", "fence"}
 
 // deliveries loads records in one round trip; one that is gone is zero.
@@ -237,6 +237,7 @@ func deliveryOf(id string, f map[string]string) waybill.Delivery {
 		RunKey:        waybill.RunKey{TeamID: f["team"], WorkflowID: f["workflow"], JobID: f["job"]},
 		Connector:     f["connector"],
 		Kind:          waybill.Kind(f["kind"]),
+		Historical:    f["queue"] == Backfill,
 		Generation:    atoi(f["gen"]),
 		SchemaVersion: atoi(f["version"]),
 		State:         waybill.State(f["state"]),

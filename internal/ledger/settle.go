@@ -68,7 +68,7 @@ func (a *Attempt) Settle(ctx context.Context, d Decision) (Settled, error) {
 		return Settled{}, err
 	}
 	if r.int(0) != 1 {
-		return Settled{}, fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
+		return Settled{}, ls.lost()
 	}
 	ls.ledger.admit(r.turns(3))
 	return Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2)), Pauses: r.text(4) == "1"}, nil

@@ -19,9 +19,12 @@ const (
 	password = "REDIS_PASSWORD"
 )
 
+// secret is what a .env has to hold.
+var secret = []string{password + "=secret", "GRAFANA_PASSWORD=secret", "ALERTS_WEBHOOK=https://hooks.example/alerts"}
+
 func TestServices(t *testing.T) {
-	p := load(t, password+"=secret")
-	if got, want := p.ServiceNames(), []string{"redis", "scheduler", "share", "worker"}; !slices.Equal(got, want) {
+	p := load(t, secret...)
+	if got, want := p.ServiceNames(), []string{"alertmanager", "grafana", "prometheus", "redis", "scheduler", "share", "worker"}; !slices.Equal(got, want) {
 		t.Fatalf("services are %v, want %v", got, want)
 	}
 	for _, s := range p.Services {
@@ -46,11 +49,11 @@ func TestServices(t *testing.T) {
 }
 
 func TestFleetServices(t *testing.T) {
-	p := load(t, password+"=secret")
+	p := load(t, secret...)
 	for name, want := range map[string]struct{ command, health string }{
 		"scheduler": {"scheduler --listen :8080", "CMD /waybill health --url http://127.0.0.1:8080/healthz"},
 		"share":     {"share --listen :8081", "CMD /waybill health --url http://127.0.0.1:8081/healthz"},
-		"worker":    {"worker --queues export=8,snowflake=4,delta=4 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
+		"worker":    {"worker --queues export=8,snowflake=4,delta=4,activity=2,backfill=2 --listen :9100", "CMD /waybill health --url http://127.0.0.1:9100/healthz"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := p.Services[name]
@@ -77,14 +80,14 @@ func TestFleetServices(t *testing.T) {
 }
 
 func TestWorkersCanBeScaled(t *testing.T) {
-	worker := load(t, password+"=secret").Services["worker"]
+	worker := load(t, secret...).Services["worker"]
 	if worker.ContainerName != "" || len(worker.Ports) != 0 {
 		t.Fatalf("the worker has the name %q and the ports %v; only one could run", worker.ContainerName, worker.Ports)
 	}
 }
 
 func TestRedisLosesNothing(t *testing.T) {
-	redis := load(t, password+"=secret").Services["redis"]
+	redis := load(t, secret...).Services["redis"]
 	for option, want := range map[string]string{
 		"--appendonly": "yes", "--appendfsync": "always", "--maxmemory-policy": "noeviction", "--requirepass": "secret",
 	} {
@@ -100,13 +103,16 @@ func TestRedisLosesNothing(t *testing.T) {
 }
 
 func TestAMissingPasswordIsRefused(t *testing.T) {
-	_, err := project(t)
-	if err == nil || !strings.Contains(err.Error(), password) || !strings.Contains(err.Error(), ".env") {
-		t.Fatalf("without a password: %v, want an error that names %s and where to write it", err, password)
+	for i, s := range secret[:2] {
+		name, _, _ := strings.Cut(s, "=")
+		_, err := project(t, slices.Delete(slices.Clone(secret), i, i+1)...)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), ".env") {
+			t.Errorf("without %s: %v, want an error that names it and where to write it", name, err)
+		}
 	}
 }
 
-var pinned = regexp.MustCompile(`^[a-z./-]+:\d+\.\d+\.\d+(-[a-z0-9.]+)?$`)
+var pinned = regexp.MustCompile(`^[a-z./-]+:v?\d+\.\d+\.\d+(-[a-z0-9.]+)?$`)
 
 func checkImage(t *testing.T, s types.ServiceConfig) {
 	t.Helper()

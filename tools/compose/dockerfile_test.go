@@ -47,7 +47,7 @@ func TestHealthChecksRunTheEntryPoint(t *testing.T) {
 	final := stages(t)[1]
 	program := commands[*instructions.EntrypointCommand](final)[0].CmdLine[0]
 	for _, name := range []string{"scheduler", "worker"} {
-		if got := load(t, password+"=secret").Services[name].HealthCheck.Test; got[0] != "CMD" || got[1] != program {
+		if got := load(t, secret...).Services[name].HealthCheck.Test; got[0] != "CMD" || got[1] != program {
 			t.Errorf("the health check of %s is %q, want CMD and %s: the image has no other program", name, got, program)
 		}
 	}
@@ -61,7 +61,7 @@ func TestFoldersOfTheConfigurationAreThere(t *testing.T) {
 			there = append(there, strings.TrimPrefix(word, "/rootfs"))
 		}
 	}
-	for _, v := range load(t, password+"=secret").Services["worker"].Volumes {
+	for _, v := range load(t, secret...).Services["worker"].Volumes {
 		there = append(there, v.Target)
 	}
 	for _, name := range []string{"waybill.yaml", "connector.yaml"} {

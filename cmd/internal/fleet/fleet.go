@@ -45,6 +45,7 @@ type Fleet struct {
 	secrets *secrets.Resolver
 	guard   *netguard.Guard
 	metrics *monitoring.Metrics
+	expiry  *monitoring.Expiries
 	memory  *storage.PartMemory
 
 	bucket    storage.Store // our own
@@ -71,7 +72,7 @@ func New(cfg config.Config, log *slog.Logger) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
-	return &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), guard: guard, secrets: secrets.NewResolver(),
+	return &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), expiry: monitoring.NewExpiries(), guard: guard, secrets: secrets.NewResolver(),
 		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}, nil
 }
 
@@ -108,8 +109,10 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 		return err
 	}
 	f.bucket = bucket
+	f.metrics = monitoring.NewMetrics(f.Registry, f.metricLabels())
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
-		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log})
+		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log,
+		Observer: ledger.Observer{Admitted: f.metrics.Admitted, Lost: f.metrics.LeaseLost, Stale: f.metrics.StaleFence}})
 	if f.account, err = f.newAccount(); err != nil {
 		return err
 	}
@@ -117,7 +120,6 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 		return err
 	}
 	f.Connectors = connectors.NewRegistry(f.Ledger, f.ConnectorRules())
-	f.metrics = monitoring.NewMetrics(f.Registry, metricTasks(), f.kinds())
 	return nil
 }
 
@@ -176,14 +178,6 @@ func (f *Fleet) ConnectorRules() connectors.Rules {
 	return rules
 }
 
-func metricTasks() []monitoring.Task {
-	var list []monitoring.Task
-	for _, d := range tasks.All() {
-		list = append(list, monitoring.Task{Name: d.Name, Stages: d.Stages})
-	}
-	return list
-}
-
 // Worker returns a worker over the given queues.
 func (f *Fleet) Worker(queues map[string]int) (*worker.Worker, error) {
 	return worker.New(f.Redis, worker.Config{
@@ -233,9 +227,13 @@ func (f *Fleet) platform() source.Platform {
 
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
+	metrics := monitoring.NewSchedulerMetrics(f.Registry, append(scheduler.Works(), workExpiries, workOperations)...)
 	return scheduler.New(scheduler.Config{
 		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Entries: f.entries(),
-		Operations: f.Operations().Resume, Log: f.Log, Redis: f.Redis})
+		Log: f.Log, Redis: f.Redis, Metrics: metrics, Besides: []scheduler.Work{
+			{Name: workExpiries, Every: expiriesEvery, Do: f.watchExpiries},
+			{Name: workOperations, Every: operationsEvery, Do: f.Operations().Resume},
+		}})
 }
 
 func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subscriber, error) {

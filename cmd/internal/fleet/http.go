@@ -31,7 +31,8 @@ func (f *Fleet) health() http.Handler {
 
 // SchedulerMux adds the figures and the view of the queues.
 func (f *Fleet) SchedulerMux() *http.ServeMux {
-	f.Registry.MustRegister(monitoring.NewQueueCollector(f.Redis, tasks.QueueNames()))
+	f.Registry.MustRegister(monitoring.NewQueueCollector(f.Redis, tasks.QueueNames()), monitoring.NewLedgerCollector(f.ledgerFigures),
+		monitoring.NewRedisCollector(f.redisFigures), f.expiry)
 	f.Registry.MustRegister(monitoring.NewBackfillCollector(f.backfillFigures, f.Log))
 	if f.Config.Platform.URL != "" {
 		f.Registry.MustRegister(monitoring.NewActivityLag(f.activityLag, f.Log))

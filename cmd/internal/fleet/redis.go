@@ -37,7 +37,7 @@ func (f *Fleet) RequireSafeRedis(ctx context.Context) error {
 	}
 	for _, finding := range findings {
 		if finding.Level != durability.OK {
-			f.Log.WarnContext(ctx, "Redis could be safer", "component", "redis", "level", finding.Level, "check", finding.Check, "text", finding.Text)
+			f.Log.WarnContext(ctx, "Redis could be safer", "component", "redis", "found", finding.Level, "check", finding.Check, "text", finding.Text)
 		}
 	}
 	return durability.Require(findings)

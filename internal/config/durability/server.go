@@ -23,6 +23,7 @@ type Server struct {
 	Version     string
 	Policy      string        // maxmemory-policy
 	MaxMemory   int64         // bytes; 0: no limit
+	UsedMemory  int64         // bytes
 	AOF         string        // "1" or "0"
 	Fsync       string        // appendfsync
 	Replicas    int           // that are connected
@@ -59,7 +60,7 @@ func ask(ctx context.Context, c redis.Cmdable, askConfig bool) (Server, error) {
 	}
 	info := fields(text)
 	s := Server{
-		Version: info["redis_version"], Policy: info["maxmemory_policy"], MaxMemory: number(info["maxmemory"]),
+		Version: info["redis_version"], Policy: info["maxmemory_policy"], MaxMemory: number(info["maxmemory"]), UsedMemory: number(info["used_memory"]),
 		AOF: info["aof_enabled"], Replicas: int(number(info["connected_slaves"])), MinReplicas: -1,
 	}
 	if askConfig {

@@ -58,6 +58,16 @@ func CheckSAS(token string, now time.Time) (list []Finding) {
 	return list
 }
 
+// SASEnd is when a shared access signature ends; zero where it does not say.
+func SASEnd(token string) time.Time {
+	q, _ := url.ParseQuery(strings.TrimPrefix(strings.TrimSpace(token), "?")) // what can be read of it
+	end, err := sasTime(q.Get("se"))
+	if err != nil {
+		return time.Time{}
+	}
+	return end
+}
+
 // sasEnd looks at when it ends. One that follows a stored policy may not say.
 func sasEnd(q url.Values, now time.Time) []Finding {
 	end, err := sasTime(q.Get("se"))

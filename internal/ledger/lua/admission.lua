@@ -2,7 +2,7 @@
 -- that change it.
 
 -- What is known of a connector, read once.
-local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'paused', 'failures', 'held' }
+local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'paused', 'failures', 'held', 'deleted' }
 local connectors = {}
 
 local function con(name)
@@ -19,11 +19,12 @@ end
 -- {id, team, live queue, limit, destination, "1" if ordered}
 local function describe(c)
   local known = con(c[1])
-  local same = true
+  local same = not known.deleted
   for i = 1, 5 do same = same and known[CONNECTOR[i]] == c[i + 1] end
   if same then return end
   redis.call('SADD', P .. 'cns', c[1])
   redis.call('HSET', P .. 'cn:' .. c[1], 'team', c[2], 'queue', c[3], 'limit', c[4], 'dest', c[5], 'ordered', c[6])
+  redis.call('HDEL', P .. 'cn:' .. c[1], 'deleted')
   for i = 1, 5 do known[CONNECTOR[i]] = c[i + 1] end
 end
 
@@ -125,6 +126,8 @@ local function ebb(id)
   if name and get(id, 'state') == 'running' and lease > NOW then redis.call('HSET', P .. 'lane:ebb', name, lease) end
 end
 
+local function open(id) return P .. 'open:' .. (get(id, 'queue') or '') .. ':' .. get(id, 'connector') end
+
 local function backlog(id, connector) return P .. 'q:' .. get(id, 'queue') .. ':' .. connector end
 
 -- the order of waiting deliveries: live ones as they came, behind them
@@ -155,6 +158,7 @@ end
 local function wait(id)
   to_state(id, 'waiting')
   not_due(id)
+  redis.call('ZADD', open(id), NOW, id)
   local name, connector = lane(id)
   if name then
     redis.call('ZADD', P .. 'ln:' .. name, order(id), id)
@@ -185,6 +189,7 @@ end
 local function leave(id)
   local connector, queue = get(id, 'connector'), get(id, 'queue') or '' -- one that was restored has none
   unset(id, 'nonce', 'lease', 'notbefore', 'next')
+  redis.call('ZREM', open(id), id)
   redis.call('SREM', P .. 'if:' .. queue .. ':' .. connector, id)
   redis.call('ZREM', P .. 'q:' .. queue .. ':' .. connector, id)
   local ticket = redis.call('HGET', P .. 'fl:' .. queue, id)

@@ -3,13 +3,17 @@
 -- KEYS[1] slot prefix
 -- ARGV[1] team  [2] queue  [3] grace  [4…] tickets
 -- Returns {deliveries that could still go on, what is to be enqueued:
--- {delivery, task, generation, enqueue, queue}, …}. Tickets beyond those are unused.
+-- {delivery, task, generation, enqueue, queue, how long it waited}, …}. Tickets beyond those are unused.
 local team, queue = ARGV[1], ARGV[2]
 local out, served = { '0' }, {}
 for i = 4, #ARGV do
   local connector = redis.call('ZRANGE', P .. 'rq:' .. queue .. ':' .. team, 0, 0)[1]
   if not connector then break end
-  out[#out + 1] = enqueue(take(queue, connector, ARGV[i]), tonumber(ARGV[3]))
+  local id = take(queue, connector, ARGV[i])
+  local waited = NOW - num(get(id, 'updated'))
+  local ready = enqueue(id, tonumber(ARGV[3]))
+  ready[#ready + 1] = tostring(waited)
+  out[#out + 1] = ready
   refresh_queue(connector, queue)
   served[connector] = true
 end

@@ -25,10 +25,11 @@
 --
 -- Admission (see admission.go):
 --
---   cn:<connector>             HASH  team, queue, limit, dest, ordered, paused, failures, held (historical ones wait)
+--   cn:<connector>             HASH  team, queue, limit, dest, ordered, paused, failures, deleted, held (historical ones wait)
 --   cns                        SET   connectors
 --   pz                         HASH  paused destination → why (JSON)
 --   q:<queue>:<connector>      ZSET  deliveries that may go next → their order
+--   open:<queue>:<connector>   ZSET  deliveries that are not settled → when they came into the backlog
 --   if:<queue>:<connector>     SET   deliveries in flight
 --   fl:<queue>                 HASH  delivery in flight → its ticket
 --   ln:<lane>                  ZSET  deliveries that wait for an ordered connector's lane → their order
