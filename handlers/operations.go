@@ -110,7 +110,7 @@ func (o *Operations) do(ctx context.Context, op operation, lane *ledger.Lane) (w
 		return waybill.OperationReceipt{}, err
 	}
 	if pending.Changes == nil { // it was due later; otherwise a first attempt saw what was there
-		pending.Changes = op.Changes
+		pending.Changes, pending.By, pending.Why = op.Changes, op.By, op.Why
 	}
 	pending.Fence, pending.After, pending.Version = op.Fence, time.Time{}, op.Version
 	if err := o.Ledger.AmendOperation(ctx, pending); err != nil {

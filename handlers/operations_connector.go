@@ -151,6 +151,7 @@ func (o *Operations) deleteAgain(ctx context.Context, r Request, id string, purg
 		if what == waybill.OperationRevoke {
 			return o.finishDelete(ctx, op, purge)
 		}
+		op.By, op.Why = r.By, r.Why
 		receipt, err := o.do(ctx, op, nil)
 		return []waybill.OperationReceipt{receipt}, err
 	}

@@ -139,7 +139,7 @@ func TestARecipientThatTheCustomerRemovedBlocksUntilResumed(t *testing.T) {
 	o.publish(t, o.other(2, `{"Title":"o2"}`))
 	for _, what := range []string{"recipients", "shares"} {
 		remove(t, server, what)
-		run := o.run(3, schemaA, `{"Title":"a3"}`)
+		run := o.run(3, schemaA, `{"Title":"`+what+`"}`)
 		run.JobID += what
 		ref := o.plan(t, run)
 		attempt, ok := errors.AsType[*ledger.Attempt](o.DeltaPublish(t.Context(), ref))
@@ -166,7 +166,7 @@ func TestARecipientThatTheCustomerRemovedBlocksUntilResumed(t *testing.T) {
 			o.retry(t, run)
 		}
 	}
-	o.wantTitles(t, "resumed", map[string]string{v1: "a1 a3 a3", latest: "a1 a3 a3"})
+	o.wantTitles(t, "resumed", map[string]string{v1: "a1 recipients shares", latest: "a1 recipients shares"})
 }
 
 func TestAnActivationLinkIsHandedOutOnRecordAndKeptNowhere(t *testing.T) {

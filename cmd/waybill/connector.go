@@ -18,7 +18,7 @@ import (
 func (p *program) connector() *cobra.Command {
 	cmd := &cobra.Command{Use: "connector", Short: "Customers' destinations"}
 	cmd.AddCommand(p.connectorApply(), p.connectorList(), p.connectorShow(), p.connectorCheck(), p.connectorSQL(), p.connectorProfile(),
-		p.connectorLatest(),
+		p.connectorActivation(), p.connectorLatest(),
 		p.connectorPause(), p.connectorResume(), p.connectorDelete())
 	return cmd
 }

@@ -136,7 +136,7 @@ type Times struct {
 	Sweep time.Duration `yaml:"sweep" help:"how often each scheduler looks for what a crash left"`
 	Stall time.Duration `yaml:"stall" help:"a step without progress is cancelled after this"`
 
-	Retention       time.Duration `yaml:"retention" help:"how long a delivery that is complete or cancelled stays in the ledger; then it is in our bucket, below history/"`
+	Retention       time.Duration `yaml:"retention" help:"how long a delivery that is complete, cancelled or unpublished stays in the ledger; then it is in our bucket, below history/"`
 	TokenLifetime   Lifetime      `yaml:"tokenLifetime" help:"how long a customer's token for shared tables is valid, where the connector does not say; at most 365d"`
 	RotationOverlap Lifetime      `yaml:"rotationOverlap" help:"how long the former token is valid after a rotation"`
 	KeepDeleted     Lifetime      `yaml:"keepDeleted" help:"how long the tables of a deleted connector, or of a workflow that it no longer selects, are kept after the customer lost them; then they are erased"`
