@@ -137,12 +137,12 @@ func TestTheActivityLogOfSnowflakeIsThePlatforms(t *testing.T) {
 	} else if !request.From.IsZero() {
 		since = request.From
 	}
-	const events = `SELECT TO_VARCHAR(OCCURRED_AT, 'YYYY-MM-DD HH24:MI:SS') || '/' || TITLE || '/' || WORKFLOW_ID AS E FROM KADOA.SHARED.ACTIVITY_LOG ORDER BY E`
+	const events = `SELECT OCCURRED_AT, TITLE, WORKFLOW_ID FROM KADOA.SHARED.ACTIVITY_LOG ORDER BY OCCURRED_AT, TITLE, WORKFLOW_ID`
 	var want []string
 	for _, id := range c.known {
 		for _, e := range c.platform.Events(id) {
 			if !e.DateTime.Before(since) {
-				want = append(want, e.DateTime.UTC().Format(time.DateTime)+"/"+e.Title+"/"+id)
+				want = append(want, e.DateTime.UTC().Format(time.RFC3339)+"|"+e.Title+"|"+id)
 			}
 		}
 	}
