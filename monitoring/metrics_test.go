@@ -1,7 +1,9 @@
 package monitoring
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -128,16 +130,22 @@ func TestNilMetricsCountNothing(*testing.T) {
 	m.Step("x", "", 0, nil)
 	m.Delivered("x", 1, 1, 1)
 	m.Converted(waybill.Conversion{})
+	m.ActivityWritten("x", 1, 1, []time.Time{time.Now()})
+	m.ActivityLost("x", 1)
 }
 
 // The catalog, from which the documentation's table is made, names exactly
 // what a process exposes, with its type, labels and help.
 func TestCatalog(t *testing.T) {
-	_, reg := setup(t)
+	m, reg := setup(t)
+	m.ActivityWritten(waybill.KindStorage, 1, 1, []time.Time{time.Now()})
 	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = client.Close() })
 	reg.MustRegister(NewQueueCollector(client, []string{"export"}))
 	NewShareMetrics(reg).Request("/shares", 200, time.Millisecond)
+	reg.MustRegister(NewActivityLag(func(context.Context) (map[waybill.Kind]time.Duration, error) {
+		return map[waybill.Kind]time.Duration{waybill.KindDatabricks: time.Minute}, nil
+	}, slog.New(slog.DiscardHandler)))
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

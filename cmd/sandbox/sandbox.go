@@ -57,9 +57,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	s := &sandbox{dir: o.dir, platform: platform, vendor: vendor, warehouse: warehouse}
 	f, redis, err := s.open(ctx, o, stderr)
 	if err != nil {
-		platform.Close()
-		vendor.Close()
-		warehouse.Close()
+		s.closeVendors()
 		return nil, err
 	}
 	s.Fleet = f
@@ -91,12 +89,16 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		end()
 		err := errors.Join(<-done, <-done, stopHTTP(), stopShare(), f.Close())
 		redis.Close()
-		platform.Close()
-		vendor.Close()
-		warehouse.Close()
+		s.closeVendors()
 		return err
 	}
 	return s, nil
+}
+
+func (s *sandbox) closeVendors() {
+	s.platform.Close()
+	s.vendor.Close()
+	s.warehouse.Close()
 }
 
 // open connects a fleet to a Redis in memory.
