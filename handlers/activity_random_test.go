@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,5 +116,43 @@ func TestTheActivityLogIsThePlatformsAfterWhateverHappened(t *testing.T) {
 				t.Errorf("only %d events of %v", len(c.log(t)), c.known)
 			}
 		})
+	}
+}
+
+// The same of Snowflake, where the customer reads a view that our account shares.
+func TestTheActivityLogOfSnowflakeIsThePlatforms(t *testing.T) {
+	account := setupSnowflake(t)
+	c := &chance{activityRig: setupActivity(t), Rand: rand.New(rand.NewPCG(1, 7))}
+	on, off := true, false
+	c.Handlers.Snowflake, c.Ingest = account.Snowflake, account.Ingest
+	c.connector = account.connector
+	c.connector.ActivityLog, c.connector.CreatedAt = &on, c.now
+	c.tick(t)
+	customer := account.customer(t)
+	c.live(t, 12)
+	c.settle(t)
+	since := activityBegins
+	if request, err := c.Ledger.ActivityRequest(t.Context(), c.connector.ID); err != nil {
+		t.Fatal(err)
+	} else if !request.From.IsZero() {
+		since = request.From
+	}
+	const events = `SELECT OCCURRED_AT, TITLE, WORKFLOW_ID FROM KADOA.SHARED.ACTIVITY_LOG ORDER BY OCCURRED_AT, TITLE, WORKFLOW_ID`
+	var want []string
+	for _, id := range c.known {
+		for _, e := range c.platform.Events(id) {
+			if !e.DateTime.Before(since) {
+				want = append(want, e.DateTime.UTC().Format(time.RFC3339)+"|"+e.Title+"|"+id)
+			}
+		}
+	}
+	slices.Sort(want)
+	if got := query(t, customer, events); got != strings.Join(want, " ") || len(want) < 10 {
+		t.Errorf("the customer reads\n%s\nwant\n%s", got, strings.Join(want, " "))
+	}
+	c.connector.ActivityLog = &off
+	c.tick(t)
+	if _, err := customer.ExecContext(t.Context(), events); err == nil {
+		t.Error("the customer still reads the activity log that was switched off")
 	}
 }

@@ -238,10 +238,10 @@ func (s *activitySync) save(ctx context.Context) error {
 // remember keeps why the tick failed beside the cursor, where it did not fail
 // so before.
 func (s *activitySync) remember(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil // it was ended, and did not fail
-	}
 	f := waybill.At(waybill.StageStage, err)
+	if ctx.Err() != nil { // it was ended, and did not fail
+		return nil //nolint:nilerr // what ended it is known
+	}
 	cursor, err := s.h.Ledger.ActivityCursor(ctx, s.connector.ID)
 	if err != nil || cursor.Failure != nil && cursor.Failure.Code == f.Code && cursor.Failure.Stage == f.Stage {
 		return err

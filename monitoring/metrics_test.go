@@ -158,12 +158,15 @@ func TestNilMetricsCountNothing(*testing.T) {
 	s.Round("x", 0, nil)
 	s.Repaired(RepairReplay)
 	m.Converted(waybill.Conversion{})
+	m.ActivityWritten("x", 1, 1, []time.Time{time.Now()})
+	m.ActivityLost("x", 1)
 }
 
 // The catalog, from which the documentation's table is made, names exactly
 // what a process exposes, with its type, labels and help.
 func TestCatalog(t *testing.T) {
-	_, reg := setup(t)
+	m, reg := setup(t)
+	m.ActivityWritten(waybill.KindStorage, 1, 1, []time.Time{time.Now()})
 	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = client.Close() })
 	reg.MustRegister(NewQueueCollector(client, []string{"export"}))
@@ -181,6 +184,9 @@ func TestCatalog(t *testing.T) {
 	expiries := NewExpiries()
 	expiries.Set([]Expiry{{Credential: "sas", Connector: "acme-lake", At: time.Now()}})
 	reg.MustRegister(expiries)
+	reg.MustRegister(NewActivityLag(func(context.Context) (map[waybill.Kind]time.Duration, error) {
+		return map[waybill.Kind]time.Duration{waybill.KindDatabricks: time.Minute}, nil
+	}, slog.New(slog.DiscardHandler)))
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

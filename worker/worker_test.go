@@ -351,7 +351,7 @@ func TestConfigurationErrors(t *testing.T) {
 	defer rdb.Close()
 	for name, queues := range map[string]map[string]int{
 		`queue "exprot" does not exist; queues are [activity backfill delta export snowflake]`: {"exprot": 1},
-		"queue export=0: give at least one handler":                         {"export": 0},
+		"queue export=0: give at least one handler":                                            {"export": 0},
 		"no queue to work on; queues are [activity backfill delta export snowflake]":           {},
 	} {
 		if _, err := New(rdb, Config{Queues: queues}); err == nil || err.Error() != name {

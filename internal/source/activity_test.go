@@ -188,7 +188,7 @@ func TestWhatThePlatformAnswersInPlaceOfEventsIsToldApart(t *testing.T) {
 		"half an answer":      {platform.Fault{Cut: true, CutAfter: 40}, waybill.Transient, "platform.unreadable"},
 		"500":                 {platform.Fault{Status: http.StatusInternalServerError}, waybill.Transient, "platform.unavailable"},
 		"401":                 {platform.Fault{Status: http.StatusUnauthorized}, waybill.Blocked, "platform.access_denied"},
-		"404":                 {platform.Fault{Status: http.StatusNotFound}, waybill.Permanent, "platform.refused"},
+		"404":                 {platform.Fault{Status: http.StatusNotFound}, waybill.Blocked, "platform.not_found"},
 		"429":                 {platform.Fault{Status: http.StatusTooManyRequests, RetryAfter: "7"}, waybill.Throttled, "platform.throttled"},
 	} {
 		t.Run(name, func(t *testing.T) {
