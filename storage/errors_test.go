@@ -53,6 +53,43 @@ func TestS3FailuresOfAGateway(t *testing.T) {
 	}
 }
 
+// meaning is what a vendor's answer is to be told as, whatever it was asked.
+type meaning struct {
+	verdict waybill.Verdict
+	code    string
+	action  string // part of it
+	after   time.Duration
+	is      error
+}
+
+// check holds what an operation returned against it. None of the vendor's own
+// text may be in the sentence, and no secret anywhere.
+func (m meaning) check(t *testing.T, op string, err error, secrets ...string) {
+	t.Helper()
+	if op == "Delete" && m.code == "storage.not_found" {
+		if err != nil {
+			t.Errorf("Delete of nothing: %v", err)
+		}
+		return
+	}
+	f, ok := errors.AsType[*waybill.Failure](err)
+	if !ok || f.Verdict != m.verdict || f.Code != m.code || f.After != m.after || !strings.Contains(f.Action, m.action) {
+		t.Errorf("%s: %+v; want %s %s", op, f, m.verdict, m.code)
+		return
+	}
+	if m.is != nil && !errors.Is(err, m.is) {
+		t.Errorf("%s: %v does not match %v", op, err, m.is)
+	}
+	if strings.Contains(f.Action, "vendor text") || strings.Contains(f.Action, "{") {
+		t.Errorf("%s: the sentence is %q", op, f.Action)
+	}
+	for _, secret := range secrets {
+		if strings.Contains(fmt.Sprint(err), secret) {
+			t.Errorf("%s: the cause tells a secret: %v", op, err)
+		}
+	}
+}
+
 func everyOperation(t *testing.T, s storage.Store) map[string]error {
 	t.Helper()
 	ctx, errs := t.Context(), map[string]error{}
@@ -108,65 +145,45 @@ func openEndpoint(t *testing.T, endpoint string, client *http.Client) *storage.S
 // What other stores answer, and a gateway without users and faults does not.
 func TestS3FailuresByAnswer(t *testing.T) {
 	for name, tc := range map[string]struct {
-		answer  answer
-		verdict waybill.Verdict
-		code    string
-		action  string // part of it
-		after   time.Duration
-		is      error
+		answer answer
+		want   meaning
 	}{
-		"access denied":      {answer{403, "AccessDenied", nil}, waybill.Blocked, "storage.access_denied", "the bucket acme", 0, nil},
-		"expired token":      {answer{400, "ExpiredToken", nil}, waybill.Blocked, "storage.expired_credentials", "renew", 0, nil},
-		"invalid token":      {answer{400, "InvalidToken", nil}, waybill.Blocked, "storage.bad_credentials", "", 0, nil},
-		"clock skew":         {answer{403, "RequestTimeTooSkewed", nil}, waybill.Blocked, "storage.clock_skew", "clock", 0, nil},
-		"bucket name":        {answer{400, "InvalidBucketName", nil}, waybill.Blocked, "storage.no_bucket", "acme", 0, nil},
-		"quota":              {answer{403, "QuotaExceeded", nil}, waybill.Blocked, "storage.full", "make room", 0, nil},
-		"archived":           {answer{403, "InvalidObjectState", nil}, waybill.Blocked, "storage.archived", "restore", 0, nil},
-		"unknown status 401": {answer{401, "", nil}, waybill.Blocked, "storage.bad_credentials", "", 0, nil},
+		"access denied":      {answer{403, "AccessDenied", nil}, meaning{waybill.Blocked, "storage.access_denied", "the bucket acme", 0, nil}},
+		"expired token":      {answer{400, "ExpiredToken", nil}, meaning{waybill.Blocked, "storage.expired_credentials", "renew", 0, nil}},
+		"invalid token":      {answer{400, "InvalidToken", nil}, meaning{waybill.Blocked, "storage.bad_credentials", "", 0, nil}},
+		"clock skew":         {answer{403, "RequestTimeTooSkewed", nil}, meaning{waybill.Blocked, "storage.clock_skew", "clock", 0, nil}},
+		"bucket name":        {answer{400, "InvalidBucketName", nil}, meaning{waybill.Blocked, "storage.no_bucket", "acme", 0, nil}},
+		"quota":              {answer{403, "QuotaExceeded", nil}, meaning{waybill.Blocked, "storage.full", "make room", 0, nil}},
+		"archived":           {answer{403, "InvalidObjectState", nil}, meaning{waybill.Blocked, "storage.archived", "restore", 0, nil}},
+		"unknown status 401": {answer{401, "", nil}, meaning{waybill.Blocked, "storage.bad_credentials", "", 0, nil}},
 		"wrong region, named": {answer{301, "PermanentRedirect", http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}}},
-			waybill.Blocked, "storage.wrong_region", "The bucket acme is in region eu-west-1; set the connector's region to that.", 0, nil},
+			meaning{waybill.Blocked, "storage.wrong_region", "The bucket acme is in region eu-west-1; set the connector's region to that.", 0, nil}},
 		"wrong region, a nonsense header": {answer{301, "PermanentRedirect", http.Header{"X-Amz-Bucket-Region": {strings.Repeat("x", 999)}}},
-			waybill.Blocked, "storage.wrong_region", "another region", 0, nil},
+			meaning{waybill.Blocked, "storage.wrong_region", "another region", 0, nil}},
 
-		"slow down":               {answer{503, "SlowDown", nil}, waybill.Throttled, "storage.throttled", "", 5 * time.Second, nil},
-		"slow down, so long":      {answer{503, "SlowDown", http.Header{"Retry-After": {"42"}}}, waybill.Throttled, "storage.throttled", "", 42 * time.Second, nil},
-		"slow down, for ever":     {answer{503, "", http.Header{"Retry-After": {"99999999"}}}, waybill.Throttled, "storage.throttled", "", time.Hour, nil},
-		"slow down, until a past": {answer{429, "", http.Header{"Retry-After": {"Wed, 15 Jan 2025 10:30:00 GMT"}}}, waybill.Throttled, "storage.throttled", "", 5 * time.Second, nil},
+		"slow down":               {answer{503, "SlowDown", nil}, meaning{waybill.Throttled, "storage.throttled", "", 5 * time.Second, nil}},
+		"slow down, so long":      {answer{503, "SlowDown", http.Header{"Retry-After": {"42"}}}, meaning{waybill.Throttled, "storage.throttled", "", 42 * time.Second, nil}},
+		"slow down, for ever":     {answer{503, "", http.Header{"Retry-After": {"99999999"}}}, meaning{waybill.Throttled, "storage.throttled", "", time.Hour, nil}},
+		"slow down, until a past": {answer{429, "", http.Header{"Retry-After": {"Wed, 15 Jan 2025 10:30:00 GMT"}}}, meaning{waybill.Throttled, "storage.throttled", "", 5 * time.Second, nil}},
 
-		"internal error": {answer{500, "InternalError", nil}, waybill.Transient, "storage.unavailable", "", 0, nil},
-		"bad gateway":    {answer{502, "", nil}, waybill.Transient, "storage.unavailable", "", 0, nil},
-		"odd 5xx":        {answer{520, "", nil}, waybill.Transient, "storage.unavailable", "", 0, nil},
-		"bad digest":     {answer{400, "BadDigest", nil}, waybill.Transient, "storage.corrupted", "", 0, nil},
-		"precondition":   {answer{412, "PreconditionFailed", nil}, waybill.Transient, "storage.conflict", "", 0, storage.ErrPrecondition},
-		"contended":      {answer{409, "ConditionalRequestConflict", nil}, waybill.Transient, "storage.contended", "", 0, nil},
+		"internal error": {answer{500, "InternalError", nil}, meaning{waybill.Transient, "storage.unavailable", "", 0, nil}},
+		"bad gateway":    {answer{502, "", nil}, meaning{waybill.Transient, "storage.unavailable", "", 0, nil}},
+		"odd 5xx":        {answer{520, "", nil}, meaning{waybill.Transient, "storage.unavailable", "", 0, nil}},
+		"bad digest":     {answer{400, "BadDigest", nil}, meaning{waybill.Transient, "storage.corrupted", "", 0, nil}},
+		"precondition":   {answer{412, "PreconditionFailed", nil}, meaning{waybill.Transient, "storage.conflict", "", 0, storage.ErrPrecondition}},
+		"contended":      {answer{409, "ConditionalRequestConflict", nil}, meaning{waybill.Transient, "storage.contended", "", 0, nil}},
 
-		"no such key":   {answer{404, "NoSuchKey", nil}, waybill.Permanent, "storage.not_found", "", 0, storage.ErrNotExist},
-		"not there":     {answer{501, "NotImplemented", nil}, waybill.Permanent, "storage.unsupported", "", 0, errors.ErrUnsupported},
-		"no S3 at all":  {answer{404, "", nil}, waybill.Permanent, "storage.refused", "", 0, nil},
-		"a web page":    {answer{404, "</Code><br>", nil}, waybill.Permanent, "storage.refused", "", 0, nil},
-		"odd 4xx":       {answer{418, "Teapot", nil}, waybill.Permanent, "storage.refused", "", 0, nil},
-		"entity":        {answer{400, "EntityTooLarge", nil}, waybill.Permanent, "storage.too_large", "maxFileBytes", 0, nil},
-		"temp redirect": {answer{307, "TemporaryRedirect", http.Header{"Location": {"http://192.0.2.1/"}}}, waybill.Transient, "storage.unavailable", "", 0, nil},
+		"no such key":   {answer{404, "NoSuchKey", nil}, meaning{waybill.Permanent, "storage.not_found", "", 0, storage.ErrNotExist}},
+		"not there":     {answer{501, "NotImplemented", nil}, meaning{waybill.Permanent, "storage.unsupported", "", 0, errors.ErrUnsupported}},
+		"no S3 at all":  {answer{404, "", nil}, meaning{waybill.Permanent, "storage.refused", "", 0, nil}},
+		"a web page":    {answer{404, "</Code><br>", nil}, meaning{waybill.Permanent, "storage.refused", "", 0, nil}},
+		"odd 4xx":       {answer{418, "Teapot", nil}, meaning{waybill.Permanent, "storage.refused", "", 0, nil}},
+		"entity":        {answer{400, "EntityTooLarge", nil}, meaning{waybill.Permanent, "storage.too_large", "maxFileBytes", 0, nil}},
+		"temp redirect": {answer{307, "TemporaryRedirect", http.Header{"Location": {"http://192.0.2.1/"}}}, meaning{waybill.Transient, "storage.unavailable", "", 0, nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for op, err := range everyOperation(t, openHandler(t, tc.answer)) {
-				if op == "Delete" && tc.code == "storage.not_found" {
-					if err != nil {
-						t.Errorf("Delete of nothing: %v", err)
-					}
-					continue
-				}
-				f, ok := errors.AsType[*waybill.Failure](err)
-				if !ok || f.Verdict != tc.verdict || f.Code != tc.code || f.After != tc.after || !strings.Contains(f.Action, tc.action) {
-					t.Errorf("%s: %+v; want %s %s", op, f, tc.verdict, tc.code)
-					continue
-				}
-				if tc.is != nil && !errors.Is(err, tc.is) {
-					t.Errorf("%s: %v does not match %v", op, err, tc.is)
-				}
-				if strings.Contains(f.Action, "vendor text") || strings.Contains(fmt.Sprint(err), "a-secret") {
-					t.Errorf("%s: the sentence is %q, the cause %v", op, f.Action, err)
-				}
+				tc.want.check(t, op, err, "a-secret")
 			}
 		})
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/testservers"
 	"github.com/waybillhq/waybill/storage"
 )
 
@@ -69,7 +70,7 @@ func TestGCSImpersonates(t *testing.T) {
 		},
 	}
 	store := openGCS(t, storage.GCSOptions{Bucket: "acme", Impersonate: reader, Client: &http.Client{Transport: services},
-		ServiceAccountKey: staticSecret(serviceAccount(t, tokenServer(t, http.StatusOK)))})
+		ServiceAccountKey: staticSecret([]byte(testservers.ServiceAccount(t, tokenServer(t, http.StatusOK))))})
 	for range 2 { // the second time the token is still good
 		if o, err := store.Stat(t.Context(), "a"); err != nil || o.ETag != "5" {
 			t.Fatalf("%+v, %v", o, err)
@@ -94,7 +95,7 @@ func TestGCSMayNotImpersonate(t *testing.T) {
 	}}
 	store := openGCS(t, storage.GCSOptions{Bucket: "acme", Impersonate: "reader@acme.iam.gserviceaccount.com", Attempts: 1,
 		Client:            &http.Client{Transport: services},
-		ServiceAccountKey: staticSecret(serviceAccount(t, tokenServer(t, http.StatusOK)))})
+		ServiceAccountKey: staticSecret([]byte(testservers.ServiceAccount(t, tokenServer(t, http.StatusOK))))})
 	for op, err := range everyOperation(t, store) {
 		wantCode(t, err, waybill.Blocked, "storage.role_refused")
 		want := "Waybill may not act as the service account reader@acme.iam.gserviceaccount.com for the bucket acme: " +
@@ -108,7 +109,7 @@ func TestGCSMayNotImpersonate(t *testing.T) {
 // A signed URL holds what Google checks: https://cloud.google.com/storage/docs/authentication/signatures
 func TestGCSPresignedURLIsSigned(t *testing.T) {
 	store := openGCS(t, storage.GCSOptions{Bucket: "acme", Prefix: "raw",
-		ServiceAccountKey: staticSecret(serviceAccount(t, tokenServer(t, http.StatusOK)))})
+		ServiceAccountKey: staticSecret([]byte(testservers.ServiceAccount(t, tokenServer(t, http.StatusOK))))})
 	text, err := store.Presign(t.Context(), "ümläut file", 90*24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func TestGCSPresignedURLIsSigned(t *testing.T) {
 		u.EscapedPath(), strings.ReplaceAll(q.Encode(), "+", "%20"), u.Host))
 	_, scope, _ := strings.Cut(q.Get("X-Goog-Credential"), "/")
 	signed := sha256.Sum256(fmt.Appendf(nil, "GOOG4-RSA-SHA256\n%s\n%s\n%x", q.Get("X-Goog-Date"), scope, canonical))
-	if err := rsa.VerifyPKCS1v15(&rsaKey.PublicKey, crypto.SHA256, signed[:], signature); err != nil {
+	if err := rsa.VerifyPKCS1v15(&testservers.Key().PublicKey, crypto.SHA256, signed[:], signature); err != nil {
 		t.Errorf("the signature of %s: %v", text, err)
 	}
 }

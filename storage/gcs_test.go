@@ -2,11 +2,6 @@ package storage_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
@@ -70,7 +65,7 @@ type emulator struct {
 }
 
 func startGCS(t *testing.T) *emulator {
-	return &emulator{server: testservers.GCS(t), key: serviceAccount(t, tokenServer(t, http.StatusOK))}
+	return &emulator{server: testservers.GCS(t), key: []byte(testservers.ServiceAccount(t, tokenServer(t, http.StatusOK)))}
 }
 
 func (e *emulator) bucket(t *testing.T) storage.GCSOptions {
@@ -113,31 +108,6 @@ func staticSecret[T any](secret T) func(context.Context) (T, error) {
 	return func(context.Context) (T, error) { return secret, nil }
 }
 
-var rsaKey = func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-}()
-
-// serviceAccount is the key file of an account whose tokens come from a server.
-func serviceAccount(t *testing.T, tokenURL string) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(rsaKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := json.Marshal(map[string]string{
-		"type": "service_account", "client_email": "waybill@acme.iam.gserviceaccount.com", "private_key_id": "k1", "token_uri": tokenURL,
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 // tokenServer gives tokens, or none.
 func tokenServer(t *testing.T, status int) string {
 	t.Helper()
@@ -156,6 +126,6 @@ func tokenServer(t *testing.T, status int) string {
 
 // strangerToGoogle has a key that Google does not take.
 func strangerToGoogle(t *testing.T) storage.Store {
-	key := serviceAccount(t, tokenServer(t, http.StatusBadRequest))
+	key := []byte(testservers.ServiceAccount(t, tokenServer(t, http.StatusBadRequest)))
 	return openGCS(t, storage.GCSOptions{Bucket: "acme", Client: plainClient(t), ServiceAccountKey: staticSecret(key)})
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/testservers"
 	"github.com/waybillhq/waybill/storage"
 )
 
@@ -200,7 +201,7 @@ func TestGCSKeyIsReadAgain(t *testing.T) {
 		tokens++
 		return fmt.Sprintf("token-%d", tokens)
 	})
-	first, second := serviceAccount(t, tokenURL), []byte(strings.Replace(string(serviceAccount(t, tokenURL)), `"k1"`, `"k2"`, 1))
+	first, second := []byte(testservers.ServiceAccount(t, tokenURL)), []byte(strings.Replace(testservers.ServiceAccount(t, tokenURL), `"k1"`, `"k2"`, 1))
 	server := &chunkServer{}
 	store := server.open(t, storage.GCSOptions{ServiceAccountKey: func(context.Context) ([]byte, error) {
 		mu.Lock()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/waybillhq/waybill/internal/ledger"
 )
@@ -18,6 +19,9 @@ const (
 	MaxRetry = 1 << 20
 	// retention keeps done tasks in view, and their ids taken, for a day.
 	retention = 24 * time.Hour
+	// enqueuers are the tasks that are put into a queue at once: Redis writes
+	// what comes together to its disk together.
+	enqueuers = 16
 )
 
 // Enqueuer puts what the ledger admits into asynq's queues.
@@ -38,10 +42,13 @@ func TaskID(r ledger.Ready) string {
 
 // Enqueue implements [ledger.Queue]. A task that is there already is a success.
 func (e *Enqueuer) Enqueue(ctx context.Context, ready []ledger.Ready) error {
-	var errs []error
-	for _, r := range ready {
-		errs = append(errs, e.one(ctx, r))
+	errs := make([]error, len(ready))
+	var group errgroup.Group
+	group.SetLimit(enqueuers)
+	for i, r := range ready {
+		group.Go(func() error { errs[i] = e.one(ctx, r); return nil })
 	}
+	_ = group.Wait() // it has none: one that fails does not keep the others
 	return errors.Join(errs...)
 }
 

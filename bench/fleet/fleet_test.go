@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +24,6 @@ import (
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/internal/testservers"
 	"github.com/waybillhq/waybill/scheduler"
-	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
 	"github.com/waybillhq/waybill/worker"
 )
@@ -102,12 +100,7 @@ func (e enqueuer) Enqueue(ctx context.Context, ready []ledger.Ready) error {
 func newFleet(b *testing.B, scheduled bool) *whole {
 	b.Helper()
 	f := &whole{system: newSystem(b)}
-	// In memory: an object store answers many at once, a disk that syncs does not.
-	dir, err := os.MkdirTemp("/dev/shm", "waybill-bench-") //nolint:usetesting // b.TempDir is on the disk
-	ok(b, err)
-	b.Cleanup(func() { ok(b, os.RemoveAll(dir)) })
-	bucket, err := storage.OpenFolder(dir)
-	ok(b, err)
+	bucket := &bucket{objects: map[string][]byte{}}
 	quiet := slog.New(slog.DiscardHandler)
 	f.ledger = ledger.New(f.rdb, bucket, enqueuer{tasks.NewEnqueuer(f.rdb), f}, ledger.Options{Log: quiet})
 	f.client = tasks.NewClient(f.rdb, bucket)
@@ -121,7 +114,7 @@ func newFleet(b *testing.B, scheduled bool) *whole {
 		s := scheduler.New(scheduler.Config{Ledger: f.ledger, Redis: f.rdb, Log: quiet, Sweep: time.Second, Subscribers: subscribers})
 		group.Go(func() error { return s.Run(ctx) })
 	}
-	b.Cleanup(func() { stop(); ok(b, group.Wait()); ok(b, bucket.Close()) })
+	b.Cleanup(func() { stop(); ok(b, group.Wait()) })
 	time.Sleep(2 * time.Second) // a sweep has seen the worker
 	return f
 }

@@ -2,13 +2,9 @@ package main_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
@@ -41,7 +37,7 @@ func TestTheBundledRunsArriveInEveryStore(t *testing.T) {
 	azure.Container(t, bucketName)
 	tokens := tokenServer(t)
 	f := newFleet(t, "http://"+google.Addr, "http://"+azure.Addr, tokens.URL)
-	f.env = append(f.env, "AZURE_KEY="+azure.Key, "GOOGLE_KEY="+serviceAccount(t, tokens.URL))
+	f.env = append(f.env, "AZURE_KEY="+azure.Key, "GOOGLE_KEY="+testservers.ServiceAccount(t, tokens.URL))
 	connectors := map[string]string{
 		"on-s3":    f.connector("on-s3", bucketName, "env:CUSTOMER_SECRET"),
 		"on-gcs":   elsewhere("on-gcs", "gs", google.Endpoint, "serviceAccount: env:GOOGLE_KEY"),
@@ -177,25 +173,4 @@ func tokenServer(t *testing.T) *httptest.Server {
 	}))
 	t.Cleanup(server.Close)
 	return server
-}
-
-// serviceAccount is a key file of an account whose tokens come from url.
-func serviceAccount(t *testing.T, url string) string {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(map[string]string{
-		"type": "service_account", "project_id": "acme", "private_key_id": "1", "client_email": "waybill@acme.iam.gserviceaccount.com", "client_id": "1",
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), "token_uri": url + "/token",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"slices"
-	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/waybillhq/waybill"
 )
@@ -22,15 +24,14 @@ import (
 var (
 	admitScript    = script("admit")
 	describeScript = script("describe")
-	turnScript     = load("window", "turn")
+	turnScript     = redis.NewScript(lua("window") + lua("turn"))
 )
 
 // Backfill is the queue of historical deliveries, whatever their task.
 const Backfill = "backfill"
 
 const (
-	mostTickets = 16               // of one turn
-	mostBeside  = 64               // admissions under way beside their callers
+	mostTickets = 64               // of one turn
 	admitLimit  = 10 * time.Second // for the scripts of one admission
 )
 
@@ -57,12 +58,12 @@ func (c Connector) args() []any {
 func (l *Ledger) Describe(ctx context.Context, c Connector) error {
 	r, err := l.run(ctx, describeScript, prefix(waybill.Slot(c.Team)), c.args()...)
 	if err == nil {
-		l.admit(ctx, r.turns(0))
+		l.admit(r.turns(0))
 	}
 	return err
 }
 
-// turn tells a queue's window what changed for a team.
+// turn is what changed for a team, which its queue's window is to be told.
 type turn struct {
 	queue, team string
 	ticket      string // that is free now; empty: none
@@ -96,114 +97,117 @@ func tickets(r reply) []ticket {
 
 func windowPrefix(queue string) string { return "wb:{adm:" + queue + "}:" }
 
-// admit takes turns until nobody has one. A failure is not the caller's, whose
-// own change took effect: the sweep repairs what is left.
-func (l *Ledger) admit(ctx context.Context, turns []turn) {
+// admit tells the windows, and admits what they give tickets for, while the
+// caller goes on: the worker's place is free at once, the planner has the next
+// run. [Ledger.Wait] waits for it. A failure is not the caller's, whose own
+// change took effect: the sweep repairs what is left.
+func (l *Ledger) admit(turns []turn) {
 	if l.queue == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), admitLimit)
-	defer cancel()
-	for len(turns) > 0 {
-		t := turns[0]
-		r, err := l.run(ctx, turnScript, windowPrefix(t.queue), t.team, t.ticket, t.ready, mostTickets)
-		if err == nil {
-			var more []turn
-			more, err = l.use(ctx, t.queue, tickets(r))
-			turns = append(turns[1:], more...)
+	for _, t := range turns {
+		if l.lines.join(t) {
+			go l.serve(t.queue)
 		}
-		if err != nil {
-			l.opts.Log.WarnContext(ctx, "could not admit; the sweep will", "queue", t.queue, "error", err)
+	}
+}
+
+// serve takes the turns of a queue, those that came meanwhile all at once,
+// until there are none.
+func (l *Ledger) serve(queue string) {
+	for {
+		turns := l.lines.next(queue)
+		if len(turns) == 0 {
 			return
 		}
-	}
-}
-
-// admitBeside does so while the caller goes on: the worker's place is free at
-// once, the planner has the next run. [Ledger.Wait] waits for it. Where many
-// are under way already the caller does it itself.
-func (l *Ledger) admitBeside(ctx context.Context, turns []turn) {
-	if len(turns) == 0 {
-		return
-	}
-	if !l.beside.begin() {
-		l.admit(ctx, turns)
-		return
-	}
-	go func() {
-		defer l.beside.end()
-		l.admit(ctx, turns)
-	}()
-}
-
-// beside counts the admissions under way beside their callers. A WaitGroup
-// would not do: some begin while others are waited for.
-type beside struct {
-	mu   sync.Mutex
-	n    int
-	idle chan struct{} // closed when n is 0 again
-}
-
-func (b *beside) begin() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.n == mostBeside {
-		return false
-	}
-	if b.n++; b.n == 1 {
-		b.idle = make(chan struct{})
-	}
-	return true
-}
-
-func (b *beside) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.n--; b.n == 0 {
-		close(b.idle)
-	}
-}
-
-func (b *beside) wait() {
-	b.mu.Lock()
-	n, idle := b.n, b.idle
-	b.mu.Unlock()
-	if n > 0 {
-		<-idle
+		ctx, cancel := context.WithTimeout(context.Background(), admitLimit)
+		given, err := l.takeTurn(ctx, queue, newsOf(turns))
+		if err == nil {
+			turns, err = l.use(ctx, queue, given)
+			l.admit(turns)
+		}
+		cancel()
+		if err != nil {
+			l.opts.Log.Warn("could not admit; the sweep will", "queue", queue, "error", err)
+		}
 	}
 }
 
 // Wait returns when no admission is under way beside its caller. A process
 // that does not wait leaves it to the sweep.
-func (l *Ledger) Wait() { l.beside.wait() }
+func (l *Ledger) Wait() { l.lines.wait() }
+
+// news is what a window is told.
+type news struct {
+	size       int      // most deliveries in flight; 0 leaves it
+	free, held []string // tickets
+	wants      []any    // team and how many deliveries it could send on, one after the other
+}
+
+// newsOf puts turns together; the last word on a team counts.
+func newsOf(turns []turn) (n news) {
+	told := map[string]bool{}
+	for _, t := range slices.Backward(turns) {
+		if t.ticket != "" {
+			n.free = append(n.free, t.ticket)
+		}
+		if t.ready != "" && !told[t.team] {
+			told[t.team] = true
+			n.wants = append(n.wants, t.team, t.ready)
+		}
+	}
+	return n
+}
+
+func (l *Ledger) takeTurn(ctx context.Context, queue string, n news) ([]ticket, error) {
+	args := []any{"", mostTickets}
+	if n.size > 0 {
+		args[0] = n.size
+	}
+	for _, list := range [][]string{n.free, n.held} {
+		args = append(args, len(list))
+		for _, t := range list {
+			args = append(args, t)
+		}
+	}
+	r, err := l.run(ctx, turnScript, windowPrefix(queue), append(args, n.wants...)...)
+	return tickets(r), err
+}
 
 // use admits a delivery for each ticket. It returns what to tell the window:
 // tickets that found none, and teams that have more than it believes.
 func (l *Ledger) use(ctx context.Context, queue string, given []ticket) (turns []turn, err error) {
-	for len(given) > 0 {
-		team := given[0].team
-		n := slices.IndexFunc(given, func(t ticket) bool { return t.team != team })
-		if n < 0 {
-			n = len(given)
+	byTeam := map[string][]ticket{}
+	var teams []string
+	for _, t := range given {
+		if byTeam[t.team] == nil {
+			teams = append(teams, t.team)
 		}
-		own := given[:n]
-		given = given[n:]
+		byTeam[t.team] = append(byTeam[t.team], t)
+	}
+	calls := make([]call, len(teams))
+	for i, team := range teams {
 		args := []any{team, queue, millis(l.opts.Grace)}
-		for _, t := range own {
+		for _, t := range byTeam[team] {
 			args = append(args, t.id)
 		}
-		r, err := l.run(ctx, admitScript, prefix(waybill.Slot(team)), args...)
-		if err != nil {
-			return turns, err
+		calls[i] = call{prefix(waybill.Slot(team)), args}
+	}
+	replies, errs := l.runEach(ctx, admitScript, calls)
+	var ready []Ready
+	for i, team := range teams {
+		if errs[i] != nil {
+			continue // its tickets are found by the sweep
 		}
-		ready, left := r.ready(1), r.text(0)
-		l.dispatch(ctx, ready)
-		for _, t := range own[len(ready):] {
+		admitted, left, own := replies[i].ready(1), replies[i].text(0), byTeam[team]
+		ready = append(ready, admitted...)
+		for _, t := range own[len(admitted):] {
 			turns = append(turns, turn{queue: queue, team: team, ticket: t.id, ready: left})
 		}
-		if len(ready) == n && left != own[n-1].left {
+		if len(admitted) == len(own) && left != own[len(own)-1].left {
 			turns = append(turns, turn{queue: queue, team: team, ready: left})
 		}
 	}
-	return turns, nil
+	l.dispatch(ctx, ready)
+	return turns, errors.Join(errs...)
 }

@@ -247,7 +247,7 @@ func (l *Ledger) HoldHistorical(ctx context.Context, team, connector string, wai
 	}
 	r, err := l.run(ctx, heldScript, prefix(waybill.Slot(team)), connector, flag)
 	if err == nil {
-		l.admit(ctx, r.turns(0))
+		l.admit(r.turns(0))
 	}
 	return err
 }
@@ -275,7 +275,7 @@ func (l *Ledger) Bring(ctx context.Context, runs []waybill.Run, d Planned) error
 		return err
 	}
 	for _, a := range accepted {
-		if err := l.planOne(ctx, a, d); err != nil {
+		if err := l.plan(ctx, a, []Planned{d}, "1"); err != nil {
 			return fmt.Errorf("run %s: %w", a.Run.RunKey, err)
 		}
 	}
@@ -304,7 +304,7 @@ func (l *Ledger) CancelHistorical(ctx context.Context, id, why string) error {
 	if err != nil || r.text(0) != "OK" {
 		return err
 	}
-	l.admit(ctx, r.turns(1))
+	l.admit(r.turns(1))
 	return l.withdraw(ctx, id)
 }
 

@@ -9,10 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/waybillhq/waybill"
 )
 
-var holdScript, letGoScript = load("hold"), load("letgo")
+var holdScript, letGoScript = redis.NewScript(lua("hold")), redis.NewScript(lua("letgo"))
 
 // Hold is the right to do something that is done one at a time over the whole
 // fleet, such as the activity log of one connector. It is no fence: what is

@@ -214,7 +214,7 @@ func (ls *Lease) Complete(ctx context.Context, receipt waybill.Receipt) error {
 	if err := ls.held(r, err); err != nil {
 		return err
 	}
-	ls.ledger.admitBeside(ctx, r.turns(1))
+	ls.ledger.admit(r.turns(1))
 	return nil
 }
 

@@ -109,10 +109,10 @@ func TestASilentAttemptLosesItsDelivery(t *testing.T) {
 }
 
 func TestALeaseIsRenewed(t *testing.T) {
-	servers(t, ledger.Options{Lease: 200 * time.Millisecond}, func(t *testing.T, b bundle) {
+	servers(t, ledger.Options{Lease: time.Second}, func(t *testing.T, b bundle) {
 		b.plan(t, run("job_1"), 4)
 		lease := b.begin(t, b.one(t))
-		time.Sleep(time.Second) // five leases
+		time.Sleep(3 * time.Second) // three leases
 		if err := context.Cause(lease.Context()); err != nil {
 			t.Fatalf("the lease ended: %v", err)
 		}

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,7 +57,7 @@ type Ledger struct {
 	queue  Queue
 	opts   Options
 
-	beside beside
+	lines lines
 
 	replication replication
 }
@@ -86,19 +85,18 @@ var (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// script loads lua/name.lua, which works on one slot, behind what such scripts share.
-func script(name string) *redis.Script { return load("lib", "admission", name) }
+// script loads lua/name.lua, which works on one slot, behind what such scripts
+// share. What it changed of deliveries is written when it returns.
+func script(name string) *redis.Script {
+	return redis.NewScript(lua("lib") + lua("admission") + "local function main()\n" + lua(name) + "end\nlocal out = main()\nflush()\nreturn out\n")
+}
 
-func load(names ...string) *redis.Script {
-	var text strings.Builder
-	for _, name := range names {
-		part, err := luaFiles.ReadFile("lua/" + name + ".lua")
-		if err != nil {
-			panic(err) // the files are part of the program
-		}
-		text.Write(part)
+func lua(name string) string {
+	text, err := luaFiles.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(err) // the files are part of the program
 	}
-	return redis.NewScript(text.String())
+	return string(text)
 }
 
 // prefix is KEYS[1] of every script and the start of every key of a slot.
@@ -120,10 +118,48 @@ func (l *Ledger) run(ctx context.Context, s *redis.Script, prefix string, args .
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, classify(err)
 	}
-	if list, ok := v.([]any); ok {
-		return list, nil
+	return replyOf(v), nil
+}
+
+// call is one run of a script.
+type call struct {
+	prefix string
+	args   []any
+}
+
+// runEach runs a script for each call, in one round trip and in their order.
+func (l *Ledger) runEach(ctx context.Context, s *redis.Script, calls []call) ([]reply, []error) {
+	replies, errs := make([]reply, len(calls)), make([]error, len(calls))
+	if len(calls) == 1 {
+		replies[0], errs[0] = l.run(ctx, s, calls[0].prefix, calls[0].args...)
+		return replies, errs
 	}
-	return reply{v}, nil
+	sent := make([]*redis.Cmd, len(calls))
+	_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
+		for i, c := range calls {
+			sent[i] = s.EvalSha(ctx, p, []string{c.prefix}, c.args...)
+		}
+		return nil
+	})
+	for i, c := range calls {
+		v, err := sent[i].Result()
+		switch {
+		case redis.HasErrorPrefix(err, "NOSCRIPT"): // the server does not have its text yet
+			replies[i], errs[i] = l.run(ctx, s, c.prefix, c.args...)
+		case ignoreNil(err) != nil:
+			errs[i] = classify(err)
+		default:
+			replies[i] = replyOf(v)
+		}
+	}
+	return replies, errs
+}
+
+func replyOf(v any) reply {
+	if list, ok := v.([]any); ok {
+		return list
+	}
+	return reply{v}
 }
 
 func (r reply) text(i int) string {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,10 +14,7 @@ import (
 	"github.com/waybillhq/waybill"
 )
 
-var (
-	readyScript = script("ready")
-	mendScript  = load("window", "mend")
-)
+var readyScript = script("ready")
 
 // ticketGrace is the longest time between a ticket and the delivery that holds it.
 const ticketGrace = 15 * time.Second
@@ -56,22 +54,12 @@ func (l *Ledger) mend(ctx context.Context, queue string, size int) error {
 	if len(lost)+len(missing) > 0 {
 		l.opts.Log.WarnContext(ctx, "admission mended", "queue", queue, "lostTickets", len(lost), "missingTickets", len(missing))
 	}
-	args := []any{"", mostTickets}
-	if size > 0 {
-		args[0] = size
-	}
-	for _, list := range [][]string{lost, missing} {
-		args = append(args, len(list))
-		for _, t := range list {
-			args = append(args, t)
-		}
-	}
-	r, err := l.run(ctx, mendScript, windowPrefix(queue), append(args, now.waiting...)...)
+	given, err := l.takeTurn(ctx, queue, news{size: size, free: lost, held: missing, wants: now.waiting})
 	if err != nil {
 		return err
 	}
-	turns, err := l.use(ctx, queue, tickets(r))
-	l.admit(ctx, turns)
+	turns, err := l.use(ctx, queue, given)
+	l.admit(turns)
 	return err
 }
 
@@ -118,7 +106,7 @@ func (l *Ledger) window(ctx context.Context, queue string) (window, error) {
 // count is what all slots know of a queue.
 type count struct {
 	tickets map[string]bool // of deliveries in flight
-	waiting []any           // team and how many deliveries it could send on, in turns
+	waiting []any           // team and how many deliveries it could send on, one after the other
 }
 
 func (l *Ledger) census(ctx context.Context, queue string) (count, error) {
@@ -146,28 +134,16 @@ func (l *Ledger) census(ctx context.Context, queue string) (count, error) {
 
 // ready asks how many deliveries teams could send on.
 func (l *Ledger) ready(ctx context.Context, queue string, teams []string) (list []any, err error) {
-	var cmds []*redis.Cmd
-	ask := func(eval func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) error {
-		cmds = nil
-		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, team := range teams {
-				cmds = append(cmds, eval(ctx, p, []string{prefix(waybill.Slot(team))}, queue, team))
-			}
-			return nil
-		})
-		return err
-	}
 	if len(teams) == 0 {
 		return nil, nil
 	}
-	if err = ask(readyScript.EvalSha); redis.HasErrorPrefix(err, "NOSCRIPT") {
-		err = ask(readyScript.Eval) // which gives every server its text
-	}
-	if ignoreNil(err) != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
-	}
+	calls := make([]call, len(teams))
 	for i, team := range teams {
-		list = append(list, team, cmds[i].Val())
+		calls[i] = call{prefix(waybill.Slot(team)), []any{queue, team}}
 	}
-	return list, nil
+	replies, errs := l.runEach(ctx, readyScript, calls)
+	for i, team := range teams {
+		list = append(list, team, replies[i].text(0))
+	}
+	return list, errors.Join(errs...)
 }

@@ -76,7 +76,7 @@ func (l *Ledger) pause(ctx context.Context, slot int, what, name, reason string)
 	if err != nil {
 		return false, err
 	}
-	l.admit(ctx, r.turns(1))
+	l.admit(r.turns(1))
 	return r.int(0) == 1, nil
 }
 

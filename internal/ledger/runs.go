@@ -13,9 +13,8 @@ import (
 )
 
 var (
-	acceptScript  = script("accept")
-	planScript    = script("plan")
-	plannedScript = script("planned")
+	acceptScript = script("accept")
+	planScript   = script("plan")
 )
 
 // Outcome is what handing in a run, or planning a delivery, changed.
@@ -183,32 +182,28 @@ type Planned struct {
 	Queue string // the connector's own, or [Backfill]
 }
 
-// Plan writes the deliveries of an accepted run and admits what their
-// connectors have room for, beside the caller: see [Ledger.Wait]. It is idempotent: a crash half-way is mended by
-// planning again.
+// Plan writes the deliveries of an accepted run, all at once, and admits what
+// their connectors have room for, beside the caller: see [Ledger.Wait]. It is
+// idempotent.
 func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) error {
-	for _, d := range deliveries {
-		if err := l.planOne(ctx, a, d); err != nil {
-			return err
-		}
-	}
-	key := a.Run.RunKey
-	_, err := l.run(ctx, plannedScript, prefix(waybill.Slot(key.TeamID)), key.String(), a.Generation)
-	return err
+	return l.plan(ctx, a, deliveries, "0")
 }
 
-func (l *Ledger) planOne(ctx context.Context, a Accepted, d Planned) error {
+// plan with historical "1" leaves the run to the planner, if that is to plan it.
+func (l *Ledger) plan(ctx context.Context, a Accepted, deliveries []Planned, historical string) error {
 	key := a.Run.RunKey
-	if d.Team != key.TeamID {
-		return fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)
+	args := []any{key.String(), a.Generation, key.TeamID, key.WorkflowID, key.JobID, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), millis(l.opts.Grace), historical}
+	for _, d := range deliveries {
+		if d.Team != key.TeamID {
+			return fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)
+		}
+		args = append(append(args, waybill.DeliveryID(key, d.ID), string(d.Kind), d.Task, d.Queue), d.args()...)
 	}
-	args := []any{waybill.DeliveryID(key, d.ID), a.Generation, key.WorkflowID, key.JobID, string(d.Kind), d.Task,
-		d.Queue, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(), millis(l.opts.Grace)}
-	r, err := l.run(ctx, planScript, prefix(waybill.Slot(key.TeamID)), append(args, d.args()...)...)
+	r, err := l.run(ctx, planScript, prefix(waybill.Slot(key.TeamID)), args...)
 	if err != nil {
 		return err
 	}
-	l.dispatch(ctx, r.ready(2))
-	l.admitBeside(ctx, r.turns(1))
+	l.dispatch(ctx, r.ready(1))
+	l.admit(r.turns(0))
 	return nil
 }

@@ -70,7 +70,7 @@ func (a *Attempt) Settle(ctx context.Context, d Decision) (Settled, error) {
 	if r.int(0) != 1 {
 		return Settled{}, fmt.Errorf("delivery %s: %w", ls.Delivery.ID, ErrLost)
 	}
-	ls.ledger.admitBeside(ctx, r.turns(3))
+	ls.ledger.admit(r.turns(3))
 	return Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2)), Pauses: r.text(4) == "1"}, nil
 }
 
@@ -123,7 +123,7 @@ func (l *Ledger) change(ctx context.Context, s *redis.Script, id, what, refusal 
 	}
 	switch outcome := r.text(0); outcome {
 	case "OK":
-		l.admit(ctx, r.turns(1))
+		l.admit(r.turns(1))
 		return nil
 	case "GONE":
 		return fmt.Errorf("delivery %s: %w", id, waybill.ErrNotFound)

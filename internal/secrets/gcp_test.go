@@ -1,12 +1,7 @@
 package secrets
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"hash/crc32"
 	"net/http"
@@ -15,29 +10,15 @@ import (
 	"testing"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 // serviceAccountFile writes a service account's key, whose tokens come from
 // the given address, as Google's console hands them out.
 func serviceAccountFile(t *testing.T, tokenURL string) string {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(map[string]string{
-		"type": "service_account", "project_id": "acme-1", "private_key_id": "1", "client_email": "waybill@acme-1.iam.gserviceaccount.com",
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), "token_uri": tokenURL,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "sa.json")
-	write(t, path, string(text))
+	write(t, path, testservers.ServiceAccount(t, tokenURL))
 	return path
 }
 

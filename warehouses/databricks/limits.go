@@ -48,12 +48,9 @@ func (w *Workspace) ShareLimits(ctx context.Context, c Connector) ([]Limit, erro
 	if err != nil {
 		return nil, err
 	}
-	share, err := w.share(ctx, api, c)
+	share, err := w.shareThere(ctx, api, c)
 	if err != nil {
 		return nil, err
-	}
-	if share == nil {
-		return nil, w.shareGone(c)
 	}
 	schemas := map[string]bool{}
 	for _, o := range share.Objects {

@@ -108,6 +108,15 @@ func (w *Workspace) share(ctx context.Context, api *apis, c Connector) (*sharing
 	return got, owns(c, "share", got.Name, got.Comment)
 }
 
+// shareThere returns the connector's share, which must be there.
+func (w *Workspace) shareThere(ctx context.Context, api *apis, c Connector) (*sharing.ShareInfo, error) {
+	share, err := w.share(ctx, api, c)
+	if err == nil && share == nil {
+		err = w.shareGone(c)
+	}
+	return share, err
+}
+
 func (w *Workspace) ensureShare(ctx context.Context, api *apis, c Connector, was *sharing.ShareInfo) error {
 	n := need{do: "create share " + w.name(c), grant: "CREATE SHARE on the metastore"}
 	if was == nil {

@@ -17,12 +17,9 @@ func (w *Workspace) Narrow(ctx context.Context, c Connector, keep func(table str
 	if err != nil {
 		return nil, err
 	}
-	share, err := w.share(ctx, api, c)
+	share, err := w.shareThere(ctx, api, c)
 	if err != nil {
 		return nil, err
-	}
-	if share == nil {
-		return nil, w.shareGone(c)
 	}
 	var drop []string
 	for _, o := range share.Objects {

@@ -55,12 +55,9 @@ func (w *Workspace) update(ctx context.Context, c Connector, plan func([]sharing
 		return err
 	}
 	for again := true; ; again = false {
-		share, err := w.share(ctx, api, c)
+		share, err := w.shareThere(ctx, api, c)
 		if err != nil {
 			return err
-		}
-		if share == nil {
-			return w.shareGone(c)
 		}
 		err = w.send(ctx, api, c, plan(share.Objects))
 		if again && (taken(err) || missing(err)) {
@@ -108,10 +105,7 @@ func (w *Workspace) Verify(ctx context.Context, c Connector, tables []string) ([
 	if err != nil {
 		return nil, err
 	}
-	share, err := w.share(ctx, api, c)
-	if err == nil && share == nil {
-		err = w.shareGone(c)
-	}
+	share, err := w.shareThere(ctx, api, c)
 	if err != nil {
 		return nil, err
 	}

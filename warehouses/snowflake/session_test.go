@@ -9,11 +9,12 @@ import (
 
 	"github.com/waybillhq/waybill"
 	fakes "github.com/waybillhq/waybill/internal/fakes/snowflake"
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 func TestAKeyIsReplacedWhileTheOtherIsUsed(t *testing.T) {
 	w := newWorld(t)
-	other := newKey()
+	other := testservers.NewKey()
 	cfg := w.config()
 	cfg.NextPrivateKey = pemOf(other)
 	w.account = w.open(cfg)
@@ -29,7 +30,7 @@ func TestAKeyIsReplacedWhileTheOtherIsUsed(t *testing.T) {
 		ok            bool
 	}{{"the first", true, false, true}, {"both", true, true, true}, {"the second", false, true, true}, {"the first again", true, false, true}, {"neither", false, false, false}} {
 		for slot, set := range []bool{step.first, step.second} {
-			public := &key().PublicKey
+			public := &testservers.Key().PublicKey
 			if slot == 1 {
 				public = &other.PublicKey
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	fakes "github.com/waybillhq/waybill/internal/fakes/snowflake"
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 func TestTheAccountIsVerifiedBeforeAnythingIsShown(t *testing.T) {
@@ -110,7 +111,7 @@ func TestALocatorInOurRegionIsResolved(t *testing.T) {
 func TestALowerEditionNeedsTheOperatorsWord(t *testing.T) {
 	w := newWorld(t)
 	critical := w.AddAccount(fakes.Account{Org: "OURORG", Name: "CRITICAL", Edition: fakes.BusinessCritical})
-	critical.AddUser("WAYBILL", "WAYBILL", &key().PublicKey)
+	critical.AddUser("WAYBILL", "WAYBILL", &testservers.Key().PublicKey)
 	critical.Grant("WAYBILL", fakes.LoaderPrivileges()...)
 	critical.AddWarehouse("DELIVERY")
 	critical.AddIntegration("WAYBILL_S3", "s3://ingest/")

@@ -3,16 +3,12 @@ package snowflake
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
 	"database/sql"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,24 +17,11 @@ import (
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/formats"
 	fakes "github.com/waybillhq/waybill/internal/fakes/snowflake"
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
-var key = sync.OnceValue(newKey)
-
-func newKey() *rsa.PrivateKey {
-	made, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return made
-}
-
 func pemOf(key *rsa.PrivateKey) Secret {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		panic(err)
-	}
-	text := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	text := testservers.PEM(key)
 	return func(context.Context) (string, error) { return text, nil }
 }
 
@@ -61,7 +44,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{t: t, ingest: t.TempDir(), fence: 1_737_000_000_000}
 	w.Server = fakes.Start(t, fakes.Options{Locations: map[string]fakes.Objects{"s3://ingest/": fakes.Folder(w.ingest)}})
 	w.provider = w.AddAccount(fakes.Account{Org: "OURORG", Name: "PROVIDER", Edition: fakes.Enterprise})
-	w.provider.AddUser("WAYBILL", "WAYBILL", &key().PublicKey)
+	w.provider.AddUser("WAYBILL", "WAYBILL", &testservers.Key().PublicKey)
 	w.provider.Grant("WAYBILL", fakes.LoaderPrivileges()...)
 	w.provider.AddWarehouse("DELIVERY")
 	w.provider.AddIntegration("WAYBILL_S3", "s3://ingest/")
@@ -73,13 +56,13 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) addCustomer(org, name, region string) *fakes.Account {
 	a := w.AddAccount(fakes.Account{Org: org, Name: name, Region: region, Edition: fakes.Enterprise})
-	a.AddUser("ANALYST", "ACCOUNTADMIN", &key().PublicKey)
+	a.AddUser("ANALYST", "ACCOUNTADMIN", &testservers.Key().PublicKey)
 	a.AddWarehouse("WH")
 	return a
 }
 
 func (w *world) config() Config {
-	return Config{Account: "OURORG-PROVIDER", User: "WAYBILL", Role: "WAYBILL", Warehouse: "DELIVERY", PrivateKey: pemOf(key()),
+	return Config{Account: "OURORG-PROVIDER", User: "WAYBILL", Role: "WAYBILL", Warehouse: "DELIVERY", PrivateKey: pemOf(testservers.Key()),
 		Stage: Stage{Integration: "WAYBILL_S3", URL: "s3://ingest/"}, Endpoint: fmt.Sprintf("%s:%d", w.Host, w.Port)}
 }
 
@@ -207,7 +190,7 @@ func (w *world) deliver(d delivery) Published {
 // analyst is the customer's session, with the share imported as KADOA.
 func (w *world) analyst() *sql.DB {
 	w.t.Helper()
-	cfg := gosnowflake.Config{Account: "ACMEORG-PROD_ANALYTICS", User: "ANALYST", Warehouse: "WH", Authenticator: gosnowflake.AuthTypeJwt, PrivateKey: key(),
+	cfg := gosnowflake.Config{Account: "ACMEORG-PROD_ANALYTICS", User: "ANALYST", Warehouse: "WH", Authenticator: gosnowflake.AuthTypeJwt, PrivateKey: testservers.Key(),
 		Protocol: "http", Host: w.Host, Port: w.Port, DisableOCSPChecks: true}
 	db := sql.OpenDB(gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, cfg))
 	w.t.Cleanup(func() { _ = db.Close() })

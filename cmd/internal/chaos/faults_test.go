@@ -39,7 +39,7 @@ func newFaults(r role) (*faults, error) {
 }
 
 // scriptNames tells the ledger's scripts apart by what Redis calls them: the
-// SHA-1 of what is prepended to each, and its own text.
+// SHA-1 of its own text and what the ledger puts around it.
 func scriptNames() (map[string]string, error) {
 	texts, err := filepath.Glob("../../../internal/ledger/lua/*.lua")
 	parts := map[string]string{}
@@ -52,7 +52,7 @@ func scriptNames() (map[string]string, error) {
 	}
 	names := map[string]string{}
 	for name, text := range parts {
-		names[digest(parts["lib"]+parts["admission"]+text)] = name
+		names[digest(parts["lib"]+parts["admission"]+"local function main()\n"+text+"end\nlocal out = main()\nflush()\nreturn out\n")] = name
 		names[digest(parts["window"]+text)] = name
 	}
 	return names, err
@@ -65,8 +65,21 @@ func digest(source string) string {
 
 func (*faults) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (*faults) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+// ProcessPipelineHook kills the process before or after a pipeline that holds
+// the script of a point.
+func (f *faults) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			f.crash("before:" + f.name(cmd))
+		}
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			if cmd.Err() == nil {
+				f.crash("after:" + f.name(cmd))
+			}
+		}
+		return err
+	}
 }
 
 // ProcessHook breaks single commands: every script of the ledger and of asynq is one.

@@ -53,7 +53,7 @@ func boundaries(names ...string) (points []string) {
 
 var (
 	workerBoundaries    = boundaries("begin", "enter-stage", "record-stage", "enter-verify", "record-verify", "complete", "turn", "admit", "enqueue")
-	schedulerBoundaries = boundaries("plan", "turn", "admit", "enqueue", "planned", "repair", "mend")
+	schedulerBoundaries = boundaries("plan", "turn", "admit", "enqueue", "repair")
 )
 
 // crashes kills a process at each boundary, once, and compares what is at the

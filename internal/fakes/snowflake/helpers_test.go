@@ -2,28 +2,17 @@ package snowflake
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	sf "github.com/snowflakedb/gosnowflake"
+
+	"github.com/waybillhq/waybill/internal/testservers"
 )
-
-var key = sync.OnceValue(newKey)
-
-func newKey() *rsa.PrivateKey {
-	made, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return made
-}
 
 // world is a provider with a loader, and a customer in its region.
 type world struct {
@@ -40,7 +29,7 @@ func newWorld(t *testing.T, opts Options) *world {
 	srv := Start(t, opts)
 	w := &world{Server: srv, files: files}
 	w.provider = srv.AddAccount(Account{Org: "WAYBILL", Name: "PROVIDER", Edition: Enterprise})
-	w.provider.AddUser("LOADER", "LOADER_ROLE", &key().PublicKey)
+	w.provider.AddUser("LOADER", "LOADER_ROLE", &testservers.Key().PublicKey)
 	w.provider.Grant("LOADER_ROLE", LoaderPrivileges()...)
 	w.provider.AddWarehouse("LOAD_WH")
 	w.provider.AddIntegration("INGEST", "s3://ingest/")
@@ -50,7 +39,7 @@ func newWorld(t *testing.T, opts Options) *world {
 
 func (w *world) addCustomer(org, name, region string) *Account {
 	a := w.AddAccount(Account{Org: org, Name: name, Region: region, Edition: Enterprise})
-	a.AddUser("ANALYST", accountAdmin, &key().PublicKey)
+	a.AddUser("ANALYST", accountAdmin, &testservers.Key().PublicKey)
 	a.AddWarehouse("WH")
 	return a
 }
@@ -58,7 +47,7 @@ func (w *world) addCustomer(org, name, region string) *Account {
 func (w *world) config(a *Account, user string) sf.Config {
 	utc := "UTC"
 	return sf.Config{
-		Account: a.Org + "-" + a.Name, User: user, Authenticator: sf.AuthTypeJwt, PrivateKey: key(),
+		Account: a.Org + "-" + a.Name, User: user, Authenticator: sf.AuthTypeJwt, PrivateKey: testservers.Key(),
 		Protocol: "http", Host: w.Host, Port: w.Port, DisableOCSPChecks: true, DisableTelemetry: true, ValidateDefaultParameters: sf.ConfigBoolFalse, //nolint:staticcheck // as the adapter sets it
 		Warehouse: map[bool]string{true: "LOAD_WH", false: "WH"}[user == "LOADER"],
 		Params:    map[string]*string{"TIMEZONE": &utc}, LoginTimeout: 10 * time.Second, RequestTimeout: 20 * time.Second, MaxRetryCount: 3, //nolint:staticcheck // as the adapter sets them

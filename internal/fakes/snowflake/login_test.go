@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	sf "github.com/snowflakedb/gosnowflake"
+
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 func TestAKeyPairOfEitherSlotLogsIn(t *testing.T) {
 	w := newWorld(t, Options{})
 	db := w.loader(t)
 	wants(t, db, "SELECT CURRENT_ORGANIZATION_NAME(), CURRENT_ACCOUNT_NAME(), CURRENT_USER(), CURRENT_ROLE(), CURRENT_WAREHOUSE()", "WAYBILL|PROVIDER|LOADER|LOADER_ROLE|LOAD_WH")
-	next := newKey()
+	next := testservers.NewKey()
 	cfg := w.config(w.provider, "LOADER")
 	cfg.PrivateKey = next
 	_, err := rowsOf(open(t, cfg), "SELECT 1")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"github.com/waybillhq/waybill/internal/testservers"
 )
 
 // shared makes a database with a table, a secure and a plain view, and a share
@@ -159,7 +161,7 @@ func TestAListingReachesAnAccountInAnotherRegion(t *testing.T) {
 func TestARoleDoesOnlyWhatItMay(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.shared(t)
-	w.provider.AddUser("READER", "READER_ROLE", &key().PublicKey)
+	w.provider.AddUser("READER", "READER_ROLE", &testservers.Key().PublicKey)
 	db, cfg := w.loader(t), w.config(w.provider, "READER")
 	cfg.Warehouse = "LOAD_WH"
 	reader := open(t, cfg)

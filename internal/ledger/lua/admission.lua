@@ -1,14 +1,50 @@
 -- Who may go next within a slot; prepended, behind lib.lua, to the scripts
 -- that change it.
 
+-- What is known of a connector, read once.
+local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'paused', 'failures', 'held' }
+local connectors = {}
+
+local function con(name)
+  local c = connectors[name]
+  if not c then
+    c = {}
+    for i, value in ipairs(redis.call('HMGET', P .. 'cn:' .. name, unpack(CONNECTOR))) do c[CONNECTOR[i]] = value end
+    connectors[name] = c
+  end
+  return c
+end
+
+-- keeps what the planner and the sweep know of a connector:
+-- {id, team, live queue, limit, destination, "1" if ordered}
+local function describe(c)
+  local known = con(c[1])
+  local same = true
+  for i = 1, 5 do same = same and known[CONNECTOR[i]] == c[i + 1] end
+  if same then return end
+  redis.call('SADD', P .. 'cns', c[1])
+  redis.call('HSET', P .. 'cn:' .. c[1], 'team', c[2], 'queue', c[3], 'limit', c[4], 'dest', c[5], 'ordered', c[6])
+  for i = 1, 5 do known[CONNECTOR[i]] = c[i + 1] end
+end
+
+local destinations -- that are paused
+
+local function destination_paused(dest)
+  if not destinations then
+    destinations = {}
+    for _, name in ipairs(redis.call('HKEYS', P .. 'pz')) do destinations[name] = true end
+  end
+  return destinations[dest]
+end
+
 -- whether a connector, or the destination that it is at, is paused. The pause
 -- of "s3" is one of "s3/eu-central-1" too.
 local function paused(connector)
-  local c = redis.call('HMGET', P .. 'cn:' .. connector, 'paused', 'dest')
-  if c[1] then return true end
-  local dest = c[2] or ''
+  local c = con(connector)
+  if c.paused then return true end
+  local dest = c.dest or ''
   while dest ~= '' do
-    if redis.call('HEXISTS', P .. 'pz', dest) == 1 then return true end
+    if destination_paused(dest) then return true end
     dest = string.match(dest, '^(.*)/[^/]*$') or ''
   end
   return false
@@ -19,11 +55,26 @@ end
 local function room(connector, queue)
   local waiting = redis.call('ZCARD', P .. 'q:' .. queue .. ':' .. connector)
   if waiting == 0 or paused(connector) then return 0 end
-  local c = redis.call('HMGET', P .. 'cn:' .. connector, 'queue', 'limit', 'held')
-  if c[3] and queue == BACKFILL then return 0 end
-  local busy = redis.call('SCARD', P .. 'if:' .. c[1] .. ':' .. connector)
-  if queue ~= c[1] then busy = busy + redis.call('SCARD', P .. 'if:' .. queue .. ':' .. connector) end
-  return math.max(math.min(num(c[2]) - busy, waiting), 0)
+  local c = con(connector)
+  if c.held and queue == BACKFILL then return 0 end
+  local busy = redis.call('SCARD', P .. 'if:' .. c.queue .. ':' .. connector)
+  if queue ~= c.queue then busy = busy + redis.call('SCARD', P .. 'if:' .. queue .. ':' .. connector) end
+  return math.max(math.min(num(c.limit) - busy, waiting), 0)
+end
+
+local rooms = {} -- of connectors that were looked at since they changed
+
+-- notes whether a connector has room and work in a queue.
+local function refresh_queue(connector, queue)
+  local n, team = room(connector, queue), con(connector).team
+  local rq = P .. 'rq:' .. queue .. ':' .. team
+  rooms[queue .. '/' .. connector] = n
+  if n > 0 then
+    redis.call('ZADD', rq, num(redis.call('HGET', P .. 'cn:' .. connector, 'served:' .. queue)), connector)
+    redis.call('SADD', P .. 'tw:' .. queue, team)
+  elseif redis.call('ZREM', rq, connector) == 1 and redis.call('EXISTS', rq) == 0 then
+    redis.call('SREM', P .. 'tw:' .. queue, team)
+  end
 end
 
 -- how many deliveries of a queue a team could send on now, at least; exact up
@@ -31,37 +82,23 @@ end
 local function ready(queue, team)
   local n = 0
   for _, connector in ipairs(redis.call('ZRANGE', P .. 'rq:' .. queue .. ':' .. team, 0, 31)) do
-    n = n + room(connector, queue)
+    n = n + (rooms[queue .. '/' .. connector] or room(connector, queue))
   end
   return n
 end
 
 local function queues_of(connector)
-  local c = redis.call('HMGET', P .. 'cn:' .. connector, 'queue', 'team')
-  if c[1] == BACKFILL then return { BACKFILL }, c[2] end
-  return { c[1], BACKFILL }, c[2]
-end
-
--- notes whether a connector has room and work.
-local function refresh(connector)
-  local queues, team = queues_of(connector)
-  for _, queue in ipairs(queues) do
-    local rq = P .. 'rq:' .. queue .. ':' .. team
-    if room(connector, queue) > 0 then
-      redis.call('ZADD', rq, num(redis.call('HGET', P .. 'cn:' .. connector, 'served:' .. queue)), connector)
-      redis.call('SADD', P .. 'tw:' .. queue, team)
-    elseif redis.call('ZREM', rq, connector) == 1 and redis.call('ZCARD', rq) == 0 then
-      redis.call('SREM', P .. 'tw:' .. queue, team)
-    end
-  end
+  local live = con(connector).queue
+  if live == BACKFILL then return { BACKFILL } end
+  return { live, BACKFILL }
 end
 
 -- what the caller is to tell the queues' windows after a change at a connector:
 -- {queue, team, ticket that is free now or "", deliveries that could go on}.
 local function turns(connector, freed)
-  refresh(connector)
-  local queues, team = queues_of(connector)
-  local list = {}
+  local list, team = {}, con(connector).team
+  local queues = queues_of(connector)
+  for _, queue in ipairs(queues) do refresh_queue(connector, queue) end
   for _, queue in ipairs(queues) do
     local ticket, n = freed and freed[queue] or '', ready(queue, team)
     if ticket ~= '' or n > 0 then list[#list + 1] = { queue, team, ticket, tostring(n) } end
@@ -70,9 +107,9 @@ local function turns(connector, freed)
 end
 
 local function lane(id)
-  local d = redis.call('HMGET', dkey(id), 'connector', 'workflow')
-  if redis.call('HGET', P .. 'cn:' .. d[1], 'ordered') ~= '1' then return nil end
-  return d[1] .. '/' .. d[2], d[1]
+  local connector = get(id, 'connector')
+  if con(connector).ordered ~= '1' then return nil end
+  return connector .. '/' .. get(id, 'workflow'), connector
 end
 
 local function backlog(id, connector) return P .. 'q:' .. get(id, 'queue') .. ':' .. connector end
@@ -80,9 +117,8 @@ local function backlog(id, connector) return P .. 'q:' .. get(id, 'queue') .. ':
 -- the order of waiting deliveries: live ones as they came, behind them
 -- historical ones, the oldest run first.
 local function order(id)
-  local d = redis.call('HMGET', dkey(id), 'queue', 'created', 'finished')
-  if d[1] == BACKFILL then return 1e15 + num(d[3]) end
-  return num(d[2])
+  if get(id, 'queue') == BACKFILL then return 1e15 + num(get(id, 'finished')) end
+  return num(get(id, 'created'))
 end
 
 -- offers the first of a free lane, and nothing of one that is held.
@@ -134,9 +170,8 @@ end
 -- takes a delivery out of flight, its lane or the backlog, wherever it is.
 -- Returns the ticket that is free now, by its queue.
 local function leave(id)
-  local d = redis.call('HMGET', dkey(id), 'connector', 'queue')
-  local connector, queue = d[1], d[2] or '' -- one that was restored has none
-  redis.call('HDEL', dkey(id), 'nonce', 'lease', 'notbefore', 'next')
+  local connector, queue = get(id, 'connector'), get(id, 'queue') or '' -- one that was restored has none
+  unset(id, 'nonce', 'lease', 'notbefore', 'next')
   redis.call('SREM', P .. 'if:' .. queue .. ':' .. connector, id)
   redis.call('ZREM', P .. 'q:' .. queue .. ':' .. connector, id)
   local ticket = redis.call('HGET', P .. 'fl:' .. queue, id)
@@ -157,11 +192,4 @@ local function hold(id)
   event(id, { what = 'held' })
   wait(id)
   return freed
-end
-
--- keeps what the planner and the sweep know of a connector:
--- {id, team, live queue, limit, destination, "1" if ordered}
-local function describe(c)
-  redis.call('SADD', P .. 'cns', c[1])
-  redis.call('HSET', P .. 'cn:' .. c[1], 'team', c[2], 'queue', c[3], 'limit', c[4], 'dest', c[5], 'ordered', c[6])
 end

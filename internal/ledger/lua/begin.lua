@@ -15,30 +15,30 @@
 local id = ARGV[1]
 
 local function held(poison)
-  local d = redis.call('HMGET', dkey(id), 'team', 'workflow', 'job')
-  local run = redis.call('HGETALL', P .. 'run:' .. d[1] .. '/' .. d[2] .. '/' .. d[3])
+  flush()
+  local run = redis.call('HGETALL', P .. 'run:' .. get(id, 'team') .. '/' .. get(id, 'workflow') .. '/' .. get(id, 'job'))
   return { 'OK', poison, redis.call('HGETALL', dkey(id)), run }
 end
 
-local d = redis.call('HMGET', dkey(id), 'gen', 'state', 'fence', 'nonce', 'lease', 'notbefore', 'attempts', 'enqueue')
-local state = d[2]
-if d[1] ~= ARGV[2] or d[8] ~= ARGV[3] then return { 'GONE' } end
+local state = get(id, 'state')
+if get(id, 'gen') ~= ARGV[2] or get(id, 'enqueue') ~= ARGV[3] then return { 'GONE' } end
 if state == 'running' then
-  if d[4] == ARGV[4] then return held('0') end
-  if num(d[5]) > NOW then return { 'BUSY', tostring(num(d[5]) - NOW) } end
+  if get(id, 'nonce') == ARGV[4] then return held('0') end
+  local lease = num(get(id, 'lease'))
+  if lease > NOW then return { 'BUSY', tostring(lease - NOW) } end
 elseif state ~= 'queued' and state ~= 'retrying' then
   return { 'GONE' }
-elseif num(d[6]) > NOW then
-  return { 'EARLY', tostring(num(d[6]) - NOW) }
+elseif num(get(id, 'notbefore')) > NOW then
+  return { 'EARLY', tostring(num(get(id, 'notbefore')) - NOW) }
 end
 
-local attempt, poison = num(d[7]), 0
-if state == 'running' then
-  if redis.call('HINCRBY', dkey(id), 'crashes', 1) > tonumber(ARGV[6]) then poison = 1 end
-else
-  attempt = attempt + 1
+local poison = '0'
+if state ~= 'running' then
+  add(id, 'attempts', 1)
+elseif add(id, 'crashes', 1) > tonumber(ARGV[6]) then
+  poison = '1'
 end
-local fence = math.max(num(d[3]) + 1, NOW)
+local fence = math.max(num(get(id, 'fence')) + 1, NOW)
 local name = lane(id)
 if name then
   fence = math.max(fence, num(redis.call('HGET', P .. 'lane:fence', name)) + 1)
@@ -46,8 +46,8 @@ if name then
 end
 local lease = NOW + tonumber(ARGV[5])
 to_state(id, 'running')
-set(id, 'fence', string.format('%d', fence), 'nonce', ARGV[4], 'lease', lease, 'attempts', attempt)
-redis.call('HDEL', dkey(id), 'notbefore', 'next')
+set(id, 'fence', fence, 'nonce', ARGV[4], 'lease', lease)
+unset(id, 'notbefore', 'next')
 due(id, lease)
-event(id, { what = 'started', attempt = attempt })
-return held(tostring(poison))
+event(id, { what = 'started', attempt = num(get(id, 'attempts')) })
+return held(poison)

@@ -11,7 +11,7 @@ if state == 'complete' then return { state, {} } end
 if state == 'cancelled' then return { 'OK', {} } end
 if ARGV[3] == '1' then
   if state == 'running' or get(id, 'queue') ~= BACKFILL or get(id, 'taken') then return { 'KEPT', {} } end
-  redis.call('HSET', dkey(id), 'taken', 'back')
+  set(id, 'taken', 'back')
 end
 local freed = leave(id)
 to_state(id, 'cancelled')

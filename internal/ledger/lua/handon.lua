@@ -6,6 +6,6 @@
 local id = ARGV[1]
 if not holds(id, ARGV[2]) then return { 0 } end
 set(id, 'task', ARGV[3], 'attempts', 0)
-redis.call('HDEL', dkey(id), 'nonce', 'lease', 'verdict', 'code', 'action', 'crashes', 'throttled')
+unset(id, 'nonce', 'lease', 'verdict', 'code', 'action', 'crashes', 'throttled')
 event(id, { what = 'handed on', task = ARGV[3] })
 return { 1, enqueue(id, tonumber(ARGV[4])) }

@@ -47,12 +47,67 @@ local BACKFILL = 'backfill' -- the queue of historical deliveries
 
 local function dkey(id) return P .. 'd:' .. id end
 
-local function get(id, field) return redis.call('HGET', dkey(id), field) end
-
 local function num(v) return tonumber(v or 0) or 0 end
 
+-- Deliveries as the script sees them. Each is read once, and what changes is
+-- written once, at the script's end: see flush. What most scripts want is read
+-- at first, the rest when it is asked for.
+local FIELDS = { 'gen', 'state', 'connector', 'workflow', 'queue', 'created', 'fence', 'attempts', 'n' }
+local deliveries = {}
+
+local function delivery(id)
+  local d = deliveries[id]
+  if not d then
+    d = { is = {}, set = {}, unset = {} }
+    for i, value in ipairs(redis.call('HMGET', dkey(id), unpack(FIELDS))) do d.is[FIELDS[i]] = value end
+    deliveries[id] = d
+  end
+  return d
+end
+
+-- a field's text, or false where it has none.
+local function get(id, field)
+  local is = delivery(id).is
+  if is[field] == nil then is[field] = redis.call('HGET', dkey(id), field) end
+  return is[field]
+end
+
 local function set(id, ...)
-  redis.call('HSET', dkey(id), 'updated', NOW, ...)
+  local d, change = delivery(id), { ... }
+  for i = 1, #change, 2 do
+    local field, value = change[i], change[i + 1]
+    if type(value) == 'number' then value = string.format('%d', value) end
+    d.is[field], d.set[field], d.unset[field] = value, value, nil
+  end
+end
+
+local function unset(id, ...)
+  local d = delivery(id)
+  for _, field in ipairs({ ... }) do
+    if d.is[field] ~= false then d.is[field], d.set[field], d.unset[field] = false, nil, true end
+  end
+end
+
+-- adds to a number, and returns the sum.
+local function add(id, field, n)
+  local sum = num(get(id, field)) + n
+  set(id, field, sum)
+  return sum
+end
+
+-- writes what changed. It is called at the end of every script.
+local function flush()
+  for id, d in pairs(deliveries) do
+    local set, unset = {}, {}
+    for field, value in pairs(d.set) do
+      set[#set + 1] = field
+      set[#set + 1] = value
+    end
+    for field in pairs(d.unset) do unset[#unset + 1] = field end
+    if #set > 0 then redis.call('HSET', dkey(id), 'updated', NOW, unpack(set)) end
+    if #unset > 0 then redis.call('HDEL', dkey(id), unpack(unset)) end
+    d.set, d.unset = {}, {}
+  end
 end
 
 -- notes what happened: "<ms since created>|what|attempt|stage|ms|verdict|code|next|action",
@@ -68,15 +123,15 @@ local function event(id, e)
       gap = ''
     end
   end
-  local n = redis.call('HINCRBY', dkey(id), 'n', 1)
-  redis.call('HSET', dkey(id), 'e' .. n, text)
-  redis.call('HDEL', dkey(id), 'e' .. (n - HISTORY))
+  local n = add(id, 'n', 1)
+  set(id, 'e' .. n, text)
+  if n > HISTORY then unset(id, 'e' .. (n - HISTORY)) end
 end
 
 local function to_state(id, state)
   local from = get(id, 'state')
   if from and from ~= state then redis.call('ZREM', P .. 'ix:s:' .. from, id) end
-  redis.call('ZADD', P .. 'ix:s:' .. state, get(id, 'created'), id)
+  if from ~= state then redis.call('ZADD', P .. 'ix:s:' .. state, get(id, 'created'), id) end
   set(id, 'state', state)
 end
 
@@ -93,19 +148,20 @@ local function not_due(id) redis.call('ZREM', P .. 'due', id) end
 
 -- whether the caller holds the delivery: its fence is the last one given, and
 -- nobody replaced, cancelled or settled it since.
-local function holds(id, fence)
-  local d = redis.call('HMGET', dkey(id), 'state', 'fence')
-  return d[1] == 'running' and d[2] == fence
+local function holds(id, fence) return get(id, 'state') == 'running' and get(id, 'fence') == fence end
+
+-- what the caller is to put into the queue: {delivery, task, generation, enqueue, queue}.
+local function task(id)
+  local enqueue = add(id, 'enqueue', 1)
+  return { id, get(id, 'task'), get(id, 'gen'), string.format('%d', enqueue), get(id, 'queue') }
 end
 
 -- hands the delivery to the queue: the caller enqueues what it is given, and
 -- the sweep does where the caller could not.
 local function enqueue(id, grace)
-  local n = redis.call('HINCRBY', dkey(id), 'enqueue', 1)
   to_state(id, 'queued')
   due(id, NOW + grace)
-  local d = redis.call('HMGET', dkey(id), 'task', 'gen', 'queue')
-  return { id, d[1], d[2], tostring(n), d[3] }
+  return task(id)
 end
 
 -- has a run that is not here looked up in our bucket, if it finished before now.

@@ -4,4 +4,4 @@
 -- Returns the pinned ETag, or "" if the attempt no longer holds the delivery.
 if not holds(ARGV[1], ARGV[2]) then return '' end
 redis.call('HSETNX', dkey(ARGV[1]), 'pin', ARGV[3])
-return get(ARGV[1], 'pin')
+return redis.call('HGET', dkey(ARGV[1]), 'pin')

@@ -1,47 +1,65 @@
--- Writes one delivery of a run's generation into its connector's backlog. A
--- delivery that is there already is left as it is, but that one which a
--- cancelled backfill took back begins anew, and that a historical one is live
+-- Writes the deliveries of a run's generation into their connectors' backlogs,
+-- and takes the run off the list of those to be planned, unless only a backfill
+-- plans it. A delivery that is there already is left as it is, but that one which
+-- a cancelled backfill took back begins anew, and that a historical one is live
 -- from when a producer brings its run: where it waits, or only that no backfill
--- takes it back; one of an older generation
--- starts again as this one, and a running attempt loses it.
+-- takes it back; one of an older generation starts again as
+-- this one, and a running attempt loses it. Of a run that was replaced
+-- meanwhile nothing is written: the replacement is planned in its turn.
 -- KEYS[1] slot prefix
--- ARGV[1] delivery  [2] generation  [3] workflow  [4] job  [5] kind  [6] task  [7] queue
--- ARGV[8] schema version  [9] run finished at  [10] grace
--- ARGV[11…] connector, as describe takes it: id, team, live queue, limit, destination, ordered
--- Returns {outcome, turns, what is to be enqueued, …}; outcome NEW, SAME or REPLACED.
--- One that is replaced in flight stays there, and keeps its lane.
-local id, gen, connector, team = ARGV[1], tonumber(ARGV[2]), ARGV[11], ARGV[12]
-describe({ connector, team, ARGV[13], ARGV[14], ARGV[15], ARGV[16] })
-local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'fence', 'state', 'queue', 'taken')
-if old[1] and tonumber(old[1]) >= gen then
-  local live = old[5] == BACKFILL and ARGV[7] ~= BACKFILL
-  if old[6] == 'back' or live and old[4] == 'waiting' then
-    leave(id)
-    redis.call('HDEL', dkey(id), 'taken')
-    set(id, 'queue', ARGV[7])
-    event(id, { what = old[6] and 'planned' or 'live' })
-    wait(id)
-  elseif live then
-    redis.call('HSET', dkey(id), 'taken', 'over')
+-- ARGV[1] run  [2] generation  [3] team  [4] workflow  [5] job  [6] schema version
+-- ARGV[7] run finished at  [8] grace  [9] "1" if a backfill plans it  [10…] ten for each delivery: id, kind, task, queue,
+-- and its connector as describe takes it
+-- Returns {turns, what is to be enqueued, …}. One that is replaced in flight
+-- stays there, and keeps its lane.
+local key, gen, team, workflow = P .. 'run:' .. ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local run = redis.call('HMGET', key, 'gen', 'live')
+if num(run[1]) > gen then return { {} } end
+local out, live = { {} }, 0
+
+local function plan(id, kind, task, queue, connector)
+  local was, state = get(id, 'gen'), get(id, 'state')
+  if was and tonumber(was) >= gen then
+    local live, taken = get(id, 'queue') == BACKFILL and queue ~= BACKFILL, get(id, 'taken')
+    if taken == 'back' or live and state == 'waiting' then
+      leave(id)
+      unset(id, 'taken')
+      set(id, 'queue', queue, 'task', task)
+      event(id, { what = taken and 'planned' or 'live' })
+      wait(id)
+    elseif live then
+      set(id, 'taken', 'over')
+    end
+    return
   end
-  return { 'SAME', turns(connector) }
+  local flying = state == 'queued' or state == 'running' or state == 'retrying'
+  if was then
+    if not flying then leave(id) end
+    redis.call('DEL', P .. 'st:' .. id)
+    -- What this generation replaces is the last one that was delivered, if any was.
+    if state == 'complete' then set(id, 'replaces', was .. '-' .. get(id, 'fence')) end
+    unset(id, 'stage', 'verdict', 'code', 'action', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin',
+      'throttled', 'nonce', 'lease', 'notbefore', 'next', 'taken')
+  else
+    live = live + 1
+    set(id, 'created', NOW)
+  end
+  set(id, 'gen', gen, 'team', team, 'workflow', workflow, 'job', ARGV[5], 'connector', connector, 'kind', kind, 'task', task,
+    'version', ARGV[6], 'finished', ARGV[7], 'attempts', 0)
+  if not flying then set(id, 'queue', queue) end
+  index(id, team, workflow, connector, get(id, 'created'))
+  event(id, { what = was and 'replaced' or 'planned' })
+  if flying then out[#out + 1] = enqueue(id, tonumber(ARGV[8])) else wait(id) end
 end
 
-local created = old[2] or NOW
-local flying = old[4] == 'queued' or old[4] == 'running' or old[4] == 'retrying'
-if old[1] then
-  if not flying then leave(id) end
-  redis.call('DEL', P .. 'st:' .. id)
-  -- What this generation replaces is the last one that was delivered, if any was.
-  if old[4] == 'complete' then redis.call('HSET', dkey(id), 'replaces', old[1] .. '-' .. old[3]) end
-  redis.call('HDEL', dkey(id), 'stage', 'verdict', 'code', 'action', 'rows', 'bytes', 'completed', 'replays', 'crashes', 'pin',
-    'throttled', 'nonce', 'lease', 'notbefore', 'next', 'taken')
+for i = 10, #ARGV, 10 do
+  describe({ unpack(ARGV, i + 4, i + 9) })
+  plan(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
 end
-set(id, 'gen', gen, 'team', team, 'workflow', ARGV[3], 'job', ARGV[4], 'connector', connector,
-  'kind', ARGV[5], 'task', ARGV[6], 'queue', flying and old[5] or ARGV[7], 'version', ARGV[8], 'finished', ARGV[9], 'created', created, 'attempts', 0)
-index(id, team, ARGV[3], connector, created)
-if not old[1] then redis.call('HINCRBY', P .. 'run:' .. team .. '/' .. ARGV[3] .. '/' .. ARGV[4], 'live', 1) end
-event(id, { what = old[1] and 'replaced' or 'planned' })
-if flying then return { 'REPLACED', {}, enqueue(id, tonumber(ARGV[10])) } end
-wait(id)
-return { old[1] and 'REPLACED' or 'NEW', turns(connector) }
+if live > 0 then redis.call('HINCRBY', key, 'live', live) end
+if run[1] and num(run[2]) + live == 0 then redis.call('ZADD', P .. 'idle', NOW, ARGV[1]) end
+if ARGV[9] ~= '1' then redis.call('ZREM', P .. 'plan', ARGV[1]) end
+for i = 10, #ARGV, 10 do
+  for _, turn in ipairs(turns(ARGV[i + 4])) do out[1][#out[1] + 1] = turn end
+end
+return out

@@ -8,8 +8,8 @@ local state = get(id, 'state')
 if not state then return { 'GONE', {} } end
 if state ~= 'failed' and state ~= 'blocked' then return { state, {} } end
 set(id, 'attempts', 0)
-redis.call('HDEL', dkey(id), 'next', 'crashes', 'throttled')
-if ARGV[2] == 'replayed' then redis.call('HINCRBY', dkey(id), 'replays', 1) else redis.call('HDEL', dkey(id), 'replays') end
+unset(id, 'next', 'crashes', 'throttled')
+if ARGV[2] == 'replayed' then add(id, 'replays', 1) else unset(id, 'replays') end
 event(id, { what = ARGV[2] })
 wait(id)
 return { 'OK', turns(get(id, 'connector')) }

@@ -11,23 +11,22 @@
 local id, how, delay = ARGV[1], ARGV[3], tonumber(ARGV[4])
 local grace, limit = tonumber(ARGV[9]), tonumber(ARGV[12])
 if not holds(id, ARGV[2]) then return { 0 } end
-local d = redis.call('HMGET', dkey(id), 'attempts', 'connector', 'replays')
-local attempt, connector = num(d[1]), d[2]
-if ARGV[10] ~= '1' then redis.call('HINCRBY', dkey(id), 'attempts', -1) end
+local attempt, connector = num(get(id, 'attempts')), get(id, 'connector')
+if ARGV[10] ~= '1' then add(id, 'attempts', -1) end
 if how == 'released' then
   event(id, { what = 'released', attempt = attempt })
   if paused(connector) then return { 1, 'waiting', '0', turns(connector, hold(id)), '0' } end
   to_state(id, 'queued')
-  redis.call('HDEL', dkey(id), 'nonce', 'lease')
+  unset(id, 'nonce', 'lease')
   due(id, NOW + grace)
   return { 1, 'queued', tostring(NOW), {}, '0' }
 end
 
-if ARGV[6] == 'throttled' then
-  redis.call('HSETNX', dkey(id), 'throttled', NOW)
-  if NOW - num(get(id, 'throttled')) > tonumber(ARGV[11]) then how, delay = 'failed', 0 end
+if ARGV[6] ~= 'throttled' then
+  unset(id, 'throttled')
 else
-  redis.call('HDEL', dkey(id), 'throttled')
+  if not get(id, 'throttled') then set(id, 'throttled', NOW) end
+  if NOW - num(get(id, 'throttled')) > tonumber(ARGV[11]) then how, delay = 'failed', 0 end
 end
 
 set(id, 'stage', ARGV[5], 'verdict', ARGV[6], 'code', ARGV[7], 'action', ARGV[8])
@@ -41,7 +40,7 @@ if how == 'retrying' then
   if paused(connector) then return { 1, 'waiting', '0', turns(connector, hold(id)), '0' } end
   to_state(id, how)
   set(id, 'notbefore', NOW + delay, 'next', next)
-  redis.call('HDEL', dkey(id), 'nonce', 'lease')
+  unset(id, 'nonce', 'lease')
   due(id, next + grace)
   return { 1, how, tostring(next), {}, '0' }
 end
@@ -54,9 +53,9 @@ if next > 0 then
   due(id, next)
 end
 local pauses = '0'
-if limit > 0 and num(d[3]) == 0 and redis.call('HINCRBY', P .. 'cn:' .. connector, 'failures', 1) >= limit and
+if limit > 0 and num(get(id, 'replays')) == 0 and redis.call('HINCRBY', P .. 'cn:' .. connector, 'failures', 1) >= limit and
   redis.call('HSETNX', P .. 'cn:' .. connector, 'paused', cjson.encode({ at = NOW, automatic = true,
     reason = string.format('%d deliveries in a row failed by the destination; the last: %s', limit, ARGV[7]) })) == 1 then
-  pauses = '1'
+  con(connector).paused, pauses = 'now', '1'
 end
 return { 1, how, tostring(next), turns(connector, freed), pauses }

@@ -1,5 +1,5 @@
 -- The window of one queue: how many deliveries may be in flight in it, and
--- whose turn is next. Prepended to the scripts below it.
+-- whose turn is next. What turn.lua does is written there, with these.
 --
 -- KEYS[1] is the prefix of one queue, "wb:{adm:export}:".
 --
@@ -23,48 +23,63 @@ local function num(v) return tonumber(v or 0) or 0 end
 
 local function flying(team) return num(redis.call('ZSCORE', P .. 'flight', team)) end
 
-local function rank(team)
-  local place = flying(team) * PLACES + num(redis.call('HGET', P .. 'served', team))
-  redis.call('ZADD', P .. 'waiting', string.format('%.0f', place), team)
+-- places a team that waits, by its tickets and the number of its last one.
+local function place(team, tickets, served)
+  redis.call('ZADD', P .. 'waiting', string.format('%.0f', tickets * PLACES + num(served)), team)
 end
 
-local function want(team, n)
-  if n > 0 then
-    redis.call('HSET', P .. 'want', team, n)
-    rank(team)
-  else
-    redis.call('HDEL', P .. 'want', team)
+local function rank(team)
+  if redis.call('HEXISTS', P .. 'want', team) == 0 then
     redis.call('ZREM', P .. 'waiting', team)
+  else
+    place(team, flying(team), redis.call('HGET', P .. 'served', team))
   end
 end
 
-local function hand_out(ticket, team, at)
-  if redis.call('ZADD', P .. 'tickets', at, ticket) == 1 then redis.call('ZINCRBY', P .. 'flight', 1, team) end
+-- notes how many deliveries a team could send on. Who says so ranks it.
+local function want(team, n)
+  if n > 0 then
+    redis.call('HSET', P .. 'want', team, n)
+  else
+    redis.call('HDEL', P .. 'want', team)
+  end
+end
+
+local function team_of(ticket) return string.match(ticket, '^[^:]*:(.*)$') end
+
+local function hand_out(ticket, at)
+  if redis.call('ZADD', P .. 'tickets', at, ticket) == 1 then redis.call('ZINCRBY', P .. 'flight', 1, team_of(ticket)) end
 end
 
 -- takes a ticket back; one that was taken back before changes nothing.
 local function take_back(ticket)
   if redis.call('ZREM', P .. 'tickets', ticket) == 0 then return end
-  local team = string.match(ticket, '^[^:]*:(.*)$')
+  local team = team_of(ticket)
   if tonumber(redis.call('ZINCRBY', P .. 'flight', -1, team)) <= 0 then redis.call('ZREM', P .. 'flight', team) end
-  if redis.call('ZSCORE', P .. 'waiting', team) then rank(team) end
 end
 
 -- gives tickets to those whose turn it is: {team, ticket, what it could send on beyond}, ….
 local function pick(most)
   local window = num(redis.call('GET', P .. 'window') or 16)
+  local free = math.min(window - redis.call('ZCARD', P .. 'tickets'), most)
   local list = {}
-  while #list < most and redis.call('ZCARD', P .. 'tickets') < window do
+  while #list < free do
     local team = redis.call('ZRANGE', P .. 'waiting', 0, 0)[1]
     if not team then break end
+    local tickets = flying(team)
     local teams = redis.call('ZCARD', P .. 'flight') + redis.call('ZCOUNT', P .. 'waiting', '-inf', string.format('(%.0f', PLACES))
-    if flying(team) >= math.max(1, math.ceil(window / (teams + 1))) then break end
+    if tickets >= math.max(1, math.ceil(window / (teams + 1))) then break end
     local seq = redis.call('INCR', P .. 'seq')
     local ticket = string.format('%d:%s', seq, team)
-    hand_out(ticket, team, NOW)
+    hand_out(ticket, NOW)
     redis.call('HSET', P .. 'served', team, seq)
-    local left = num(redis.call('HGET', P .. 'want', team)) - 1
-    want(team, left)
+    local left = redis.call('HINCRBY', P .. 'want', team, -1)
+    if left > 0 then
+      place(team, tickets + 1, seq)
+    else
+      redis.call('HDEL', P .. 'want', team)
+      redis.call('ZREM', P .. 'waiting', team)
+    end
     list[#list + 1] = { team, ticket, tostring(left) }
   end
   return list
