@@ -110,12 +110,6 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	return s, nil
 }
 
-func (s *sandbox) closeVendors() {
-	s.platform.Close()
-	s.vendor.Close()
-	s.warehouse.Close()
-}
-
 // open connects a fleet to a Redis in memory.
 func (s *sandbox) open(ctx context.Context, o options, stderr io.Writer) (*fleet.Fleet, *miniredis.Miniredis, error) {
 	cfg, err := s.configure(o)

@@ -19,13 +19,13 @@ local run = redis.call('HMGET', key, 'gen', 'live')
 if num(run[1]) > gen then return { {} } end
 local out, live = { {} }, 0
 
-local function known(id, queue)
+local function known(id, task, queue)
   local state, taken = get(id, 'state'), get(id, 'taken')
   local brought = get(id, 'queue') == BACKFILL and queue ~= BACKFILL
   if taken == 'back' or brought and state == 'waiting' then
     leave(id)
     unset(id, 'taken')
-    set(id, 'queue', queue)
+    set(id, 'queue', queue, 'task', task)
     event(id, { what = taken and 'planned' or 'live' })
     wait(id)
   elseif brought then
@@ -35,7 +35,7 @@ end
 
 local function plan(id, kind, task, queue, connector)
   local was, state = get(id, 'gen'), get(id, 'state')
-  if was and tonumber(was) >= gen then return known(id, queue) end
+  if was and tonumber(was) >= gen then return known(id, task, queue) end
   local flying = state == 'queued' or state == 'running' or state == 'retrying'
   if was then
     ebb(id)
