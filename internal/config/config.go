@@ -28,6 +28,8 @@ type Config struct {
 	Limits     Limits     `yaml:"limits"`
 	Times      Times      `yaml:"times"`
 	Log        Log        `yaml:"log"`
+	Notify     Notify     `yaml:"notify"`
+	Tokens     []Token    `yaml:"tokens" help:"tokens of the HTTP API, beside those that waybill token create makes: a list of {name, hash, scope, teams}, where hash is a reference; not by a variable"`
 }
 
 // Redis says where the ledger and the queue are: one server by URL, or a
@@ -127,6 +129,8 @@ type Limits struct {
 	Nesting        int   `yaml:"nesting" help:"a deeper record is quarantined"`
 	Expansion      int   `yaml:"expansion" help:"a compressed source may become this many times larger"`
 	ExpansionFloor Bytes `yaml:"expansionFloor" help:"what a compressed source may always become"`
+	APIRequests    int   `yaml:"apiRequests" help:"requests a second that a token may make of the HTTP API, at each scheduler"`
+	APIBody        Bytes `yaml:"apiBody" help:"what a request of the HTTP API may hold"`
 }
 
 // Times are the intervals of the machinery.
@@ -150,7 +154,8 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Brand:  "kadoa",
-		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
+		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30,
+			APIRequests: 50, APIBody: 1 << 20},
 		Times: Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour,
 			TokenLifetime: Lifetime(90 * day), RotationOverlap: Lifetime(day)},
 		Log: Log{Level: "info", Format: "json"},
