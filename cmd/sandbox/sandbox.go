@@ -51,7 +51,11 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	if err != nil {
 		return nil, err
 	}
-	addr, stopHTTP, err := fleet.Serve(ctx, o.listen, f.SchedulerMux())
+	pages, err := f.SchedulerMux()
+	if err != nil {
+		return nil, err
+	}
+	addr, stopHTTP, err := fleet.Serve(ctx, o.listen, pages)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,11 @@ func (p *program) scheduler() *cobra.Command {
 			if err := f.RequireSafeRedis(cmd.Context()); err != nil {
 				return err
 			}
-			return serve(cmd.Context(), f, listen, f.SchedulerMux(), f.Scheduler().Run)
+			mux, err := f.SchedulerMux()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), f, listen, mux, f.Scheduler().Run)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", ":8080", "address of /queues, /metrics and /healthz; there is no login yet: keep it inside")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/ledger"
 )
 
@@ -20,6 +21,18 @@ type HandedIn struct {
 type Planned struct {
 	ID        string `json:"id"`
 	Connector string `json:"connector"`
+}
+
+// NewHandedIn is the answer to a run: ids of deliveries follow from it and the
+// connectors of its team.
+func NewHandedIn(run waybill.Run, done Submission, all []connectors.Connector) HandedIn {
+	answer := HandedIn{RunKey: run.RunKey, Submission: done, Deliveries: []Planned{}}
+	for _, c := range all {
+		if c.Subscribes(run.WorkflowID) {
+			answer.Deliveries = append(answer.Deliveries, Planned{waybill.DeliveryID(run.RunKey, c.ID), c.ID})
+		}
+	}
+	return answer
 }
 
 func submit(r *request) (int, any, error) {
@@ -45,16 +58,11 @@ func submit(r *request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	answer := HandedIn{RunKey: run.RunKey, Submission: done, Deliveries: []Planned{}}
-	for _, c := range all {
-		if c.Subscribes(run.WorkflowID) {
-			answer.Deliveries = append(answer.Deliveries, Planned{waybill.DeliveryID(run.RunKey, c.ID), c.ID})
-		}
-	}
+	status := http.StatusAccepted
 	if done.Outcome == string(ledger.OutcomeSame) {
-		return http.StatusOK, answer, nil
+		status = http.StatusOK
 	}
-	return http.StatusAccepted, answer, nil
+	return status, NewHandedIn(run, done, all), nil
 }
 
 // Deliveries is one page of them, newest first.

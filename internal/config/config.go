@@ -153,7 +153,7 @@ type Log struct {
 // Default returns the documented defaults.
 func Default() Config {
 	return Config{
-		Brand:  "kadoa",
+		Brand: "kadoa",
 		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30,
 			APIRequests: 50, APIBody: 1 << 20},
 		Times: Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Retention: 30 * 24 * time.Hour,
