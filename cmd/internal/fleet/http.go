@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/waybillhq/waybill/internal/web"
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
@@ -30,7 +31,7 @@ func (f *Fleet) health() *monitoring.Health {
 	return health
 }
 
-// SchedulerMux adds the figures, the HTTP API, and the view of the queues.
+// SchedulerMux adds the figures of the queues, the HTTP API, and the pages.
 func (f *Fleet) SchedulerMux() (*http.ServeMux, error) {
 	answers, err := f.API()
 	if err != nil {
@@ -41,8 +42,8 @@ func (f *Fleet) SchedulerMux() (*http.ServeMux, error) {
 	mux.Handle("GET /readyz", f.ready())
 	mux.Handle("/v1/", answers)
 	mux.Handle("GET /openapi.json", answers)
-	mux.Handle(QueueViewPath+"/", monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath))
-	mux.Handle("GET /{$}", http.RedirectHandler(QueueViewPath+"/", http.StatusFound))
+	mux.Handle("/", web.New(web.Options{Ledger: f.Ledger, Connectors: f.Connectors, Tokens: f.APITokens(), Destination: Destination,
+		Queues: monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath), QueuesPath: QueueViewPath, Log: f.Log}))
 	return mux, nil
 }
 
