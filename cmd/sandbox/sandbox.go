@@ -72,7 +72,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	running, end := context.WithCancel(ctx)
 	done := make(chan error, 2)
 	go func() { done <- worker.Run(running, running) }()
-	go func() { done <- f.Scheduler().Run(running) }()
+	go func() { done <- f.RunScheduler(running) }()
 	go tick(running, redis)
 	s.stop = func() error {
 		end()

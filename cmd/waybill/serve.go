@@ -69,7 +69,7 @@ func (p *program) scheduler() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), f, listen, mux, f.Scheduler().Run)
+			return serve(cmd.Context(), f, listen, mux, f.RunScheduler)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", ":8080", "address of /queues, /metrics and /healthz; there is no login yet: keep it inside")

@@ -87,7 +87,7 @@ var (
 var luaFiles embed.FS
 
 // script loads lua/name.lua, which works on one slot, behind what such scripts share.
-func script(name string) *redis.Script { return load("lib", "admission", name) }
+func script(name string) *redis.Script { return load("lib", "admission", "notes", name) }
 
 func load(names ...string) *redis.Script {
 	var text strings.Builder

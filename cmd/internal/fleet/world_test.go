@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
@@ -110,6 +113,19 @@ func (w *world) plan() {
 		w.t.Fatal(err)
 	}
 	w.Ledger.Wait()
+}
+
+// planned makes a delivery an older one, for charts and lists.
+func (w *world) planned(ago time.Duration, id string) {
+	w.t.Helper()
+	d, err := w.Ledger.Delivery(w.t.Context(), id)
+	must(w.t, err)
+	prefix := fmt.Sprintf("wb:{s%02d}:", waybill.Slot(d.TeamID))
+	at := func(t time.Time) int64 { return t.Add(-ago).UnixMilli() }
+	must(w.t, w.Redis.HSet(w.t.Context(), prefix+"d:"+id, "created", at(d.CreatedAt), "updated", at(d.UpdatedAt), "finished", at(d.RunFinishedAt)).Err())
+	for _, index := range []string{"s:" + string(d.State), "c:" + d.Connector, "w:" + d.WorkflowID} {
+		must(w.t, w.Redis.ZAdd(w.t.Context(), prefix+"ix:"+index, redis.Z{Score: float64(at(d.CreatedAt)), Member: id}).Err())
+	}
 }
 
 // begin starts the next attempt at a delivery, as a worker would.

@@ -159,8 +159,8 @@ local function hold(id)
 end
 
 -- keeps what the planner and the sweep know of a connector:
--- {id, team, live queue, limit, destination, "1" if ordered}
+-- {id, team, live queue, limit, destination, "1" if ordered, whom to tell}
 local function describe(c)
   redis.call('SADD', P .. 'cns', c[1])
-  redis.call('HSET', P .. 'cn:' .. c[1], 'team', c[2], 'queue', c[3], 'limit', c[4], 'dest', c[5], 'ordered', c[6])
+  redis.call('HSET', P .. 'cn:' .. c[1], 'team', c[2], 'queue', c[3], 'limit', c[4], 'dest', c[5], 'ordered', c[6], 'notify', c[7] or '')
 end

@@ -15,4 +15,5 @@ not_due(id)
 redis.call('DEL', P .. 'st:' .. id)
 redis.call('HDEL', P .. 'cn:' .. d[4], 'failures')
 event(id, { what = 'complete', attempt = num(d[3]) })
+note(d[4], 'complete', id)
 return { 1, turns(d[4], freed) }

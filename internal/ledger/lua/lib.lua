@@ -24,7 +24,7 @@
 --
 -- Admission (see admission.go):
 --
---   cn:<connector>             HASH  team, queue, limit, dest, ordered, paused, failures
+--   cn:<connector>             HASH  team, queue, limit, dest, ordered, notify, paused, failures
 --   cns                        SET   connectors
 --   pz                         HASH  paused destination → why (JSON)
 --   q:<queue>:<connector>      ZSET  deliveries that may go next → their order

@@ -4,11 +4,11 @@
 -- KEYS[1] slot prefix
 -- ARGV[1] delivery  [2] generation  [3] workflow  [4] job  [5] kind  [6] task  [7] queue
 -- ARGV[8] schema version  [9] run finished at  [10] grace
--- ARGV[11…] connector, as describe takes it: id, team, live queue, limit, destination, ordered
+-- ARGV[11…] connector, as describe takes it: id, team, live queue, limit, destination, ordered, whom to tell
 -- Returns {outcome, turns, what is to be enqueued, …}; outcome NEW, SAME or REPLACED.
 -- One that is replaced in flight stays there, and keeps its lane.
 local id, gen, connector, team = ARGV[1], tonumber(ARGV[2]), ARGV[11], ARGV[12]
-describe({ connector, team, ARGV[13], ARGV[14], ARGV[15], ARGV[16] })
+describe({ connector, team, ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17] })
 local old = redis.call('HMGET', dkey(id), 'gen', 'created', 'fence', 'state', 'queue')
 if old[1] and tonumber(old[1]) >= gen then return { 'SAME', turns(connector) } end
 
