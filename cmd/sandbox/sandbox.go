@@ -18,6 +18,7 @@ import (
 	"github.com/waybillhq/waybill/internal/connectors"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
 	"github.com/waybillhq/waybill/internal/secrets"
+	"github.com/waybillhq/waybill/internal/tokens"
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
 )
@@ -183,6 +184,12 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 		}
 	}
 	return s.await(ctx, deliveries)
+}
+
+// operator makes a token that opens the pages and the API.
+func (s *sandbox) operator(ctx context.Context) (string, error) {
+	token, _, err := s.APITokens().Create(ctx, tokens.Grant{Name: "sandbox", Scope: tokens.Ops, Teams: []string{tokens.AllTeams}}, 24*time.Hour)
+	return token, err
 }
 
 // await polls the history, as anybody who asks it would.

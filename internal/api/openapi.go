@@ -158,8 +158,7 @@ func (s schemas) named(t reflect.Type) object {
 }
 
 func (s schemas) fields(t reflect.Type, properties object, required *[]string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag, named := f.Tag.Lookup("json")
 		if f.Anonymous && !named {
 			s.fields(f.Type, properties, required)

@@ -34,7 +34,9 @@ type message struct {
 	Method string          `json:"method"`
 	Result json.RawMessage `json:"result"`
 	Params json.RawMessage `json:"params"`
-	Error  *struct{ Message string }
+	Error  *struct {
+		Message string `json:"message"`
+	} `json:"error"`
 }
 
 const browserTimeout = 60 * time.Second // of one answer, or one page; it is only waited out when something is broken

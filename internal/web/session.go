@@ -125,7 +125,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	s.o.Log.InfoContext(r.Context(), "logged in", "component", "web", "token", grant.Name)
 	setCookie(w, r, cookie, int(sessionLifetime.Seconds()))
-	http.Redirect(w, r, cmp.Or(next, "/"), http.StatusSeeOther)
+	http.Redirect(w, r, cmp.Or(next, "/"), http.StatusSeeOther) //nolint:gosec // next is a path of ours: see local
 }
 
 func (v *visit) logout() error {
@@ -143,8 +143,10 @@ func (v *visit) logout() error {
 // setCookie: links from elsewhere show the page (Lax), forms from elsewhere
 // come without a session. What ends TLS in front of us says so.
 func setCookie(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")})
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is set where there is TLS
+		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
+	})
 }
 
 // local is a path of ours, or nothing: a login must lead nowhere else.

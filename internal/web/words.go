@@ -128,10 +128,10 @@ var stageWords = map[waybill.Stage]string{
 func steps(s ledger.Story) (list []step) {
 	done := map[waybill.Stage]time.Duration{}
 	for _, e := range s.History {
-		switch {
-		case e.What == "planned" || e.What == "replaced":
+		switch e.What {
+		case "planned", "replaced":
 			clear(done)
-		case e.What == "step":
+		case "step":
 			done[e.Stage] += e.Duration
 		}
 	}
@@ -141,8 +141,8 @@ func steps(s ledger.Story) (list []step) {
 			continue
 		}
 		st := step{Stage: stage, What: stageWords[stage], State: "open"}
-		if took_, ok := done[stage]; ok {
-			st.State, st.Took = "done", took(took_)
+		if duration, ok := done[stage]; ok {
+			st.State, st.Took = "done", took(duration)
 		}
 		if d.Stage == stage {
 			switch d.State {

@@ -124,7 +124,7 @@ func TestTheAPIIsAsItDescribesItself(t *testing.T) {
 	)
 
 	// Runs.
-	run := runOf("team-a", "wf_movies", "job-1")
+	run := runOf("wf_movies", "job-1")
 	text := runText(t, run)
 	var in api.HandedIn
 	must(t, json.Unmarshal([]byte(d.call(202, "POST", runs, "", "", w.producer, text).body), &in))
@@ -155,8 +155,8 @@ func TestTheAPIIsAsItDescribesItself(t *testing.T) {
 	must(t, err)
 	must(t, lease.Complete(t.Context(), waybill.Receipt{Rows: 3, Files: []waybill.File{{Name: "data.csv"}}, Conversion: waybill.Conversion{Fields: []waybill.FieldStats{}}}))
 	must(t, lease.Close(nil))
-	failed := w.deliver(runOf("team-a", "wf_movies", "job-2"), "acme-lake")
-	w.fail(failed, 1, waybill.StateBlocked, blockedBy("storage.access_denied", "Allow Waybill to write."))
+	failed := w.deliver(runOf("wf_movies", "job-2"), "acme-lake")
+	w.fail(failed, waybill.StateBlocked, denied("Allow Waybill to write."))
 	d.call(200, "GET", deliveries, "", "", w.ops, "")
 	d.call(200, "GET", deliveries, "", "state=blocked&stage=stage&connector=acme-lake&since=2025-01-15T10:30:00Z&limit=1", w.producer, "")
 	d.call(403, "GET", deliveries, "", "team=team-b", w.producer, "")
@@ -276,8 +276,8 @@ func operationID(d *described, method, path string) string {
 func TestATokenOpensItsTeamsAndNothingElse(t *testing.T) {
 	w := start(t)
 	w.apply(w.connector("acme-lake", "team-a"))
-	id := w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake")
-	w.fail(id, 1, waybill.StateFailed, blockedBy("storage.access_denied", "Allow it."))
+	id := w.deliver(runOf("wf_movies", "job-1"), "acme-lake")
+	w.fail(id, waybill.StateFailed, denied("Allow it."))
 	nowhere := w.ask("GET", "/v1/deliveries/"+id[:len(id)-4]+"ffff", w.opsB, "")
 	for _, request := range []string{"GET /v1/deliveries/" + id, "POST /v1/deliveries/" + id + "/retry", "POST /v1/deliveries/" + id + "/cancel",
 		"GET /v1/connectors/acme-lake", "DELETE /v1/connectors/acme-lake", "POST /v1/connectors/acme-lake/check", "POST /v1/connectors/acme-lake/resume",
@@ -409,7 +409,7 @@ func TestPagesOfDeliveriesHoldEachOnceAndEnd(t *testing.T) {
 	w.apply(w.connector("acme-lake", "team-a"))
 	want := map[string]bool{}
 	for i := range 7 {
-		want[w.deliver(runOf("team-a", "wf_movies", fmt.Sprintf("job-%d", i)), "acme-lake")] = true
+		want[w.deliver(runOf("wf_movies", fmt.Sprintf("job-%d", i)), "acme-lake")] = true
 	}
 	got, cursor, pages := map[string]bool{}, "", 0
 	for {

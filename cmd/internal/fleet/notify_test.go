@@ -124,14 +124,14 @@ func (w *world) tell() {
 func TestEveryChangeIsToldOnceToEachReceiver(t *testing.T) {
 	to := receive(t)
 	w := tellable(t, to)
-	complete := w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake")
-	w.complete(complete, 1)
-	blocked := w.deliver(runOf("team-a", "wf_movies", "job-2"), "acme-lake")
-	w.fail(blocked, 1, waybill.StateRetrying, waybill.Failure{Verdict: waybill.Transient, Code: "net.timeout", Action: "It is tried again."})
-	failed := w.deliver(runOf("team-a", "wf_movies", "job-3"), "acme-lake")
-	w.fail(failed, 1, waybill.StateFailed, waybill.Failure{Verdict: waybill.Permanent, Code: "records.malformed", Action: "Mend <b> & line 2."})
-	stopped := w.deliver(runOf("team-a", "wf_movies", "job-4"), "acme-lake")
-	w.fail(stopped, 1, waybill.StateBlocked, blockedBy("storage.access_denied", "Allow it."))
+	complete := w.deliver(runOf("wf_movies", "job-1"), "acme-lake")
+	w.complete(complete)
+	blocked := w.deliver(runOf("wf_movies", "job-2"), "acme-lake")
+	w.fail(blocked, waybill.StateRetrying, waybill.Failure{Verdict: waybill.Transient, Code: "net.timeout", Action: "It is tried again."})
+	failed := w.deliver(runOf("wf_movies", "job-3"), "acme-lake")
+	w.fail(failed, waybill.StateFailed, waybill.Failure{Verdict: waybill.Permanent, Code: "records.malformed", Action: "Mend <b> & line 2."})
+	stopped := w.deliver(runOf("wf_movies", "job-4"), "acme-lake")
+	w.fail(stopped, waybill.StateBlocked, denied("Allow it."))
 	must(t, w.Ledger.Retry(t.Context(), stopped))
 	for range 2 { // pausing twice is one change
 		_, err := w.Ledger.PauseConnector(t.Context(), "team-a", "acme-lake", "maintenance | of acme")
@@ -187,12 +187,11 @@ func TestEveryChangeIsToldOnceToEachReceiver(t *testing.T) {
 	if len(slack) != len(want) {
 		t.Errorf("Slack was told %d times", len(slack))
 	}
-	if all := fmt.Sprintf("%s", bytes.Join(func() (texts [][]byte) {
-		for _, m := range slack {
-			texts = append(texts, m.body)
-		}
-		return texts
-	}(), nil)); !strings.Contains(all, `Mend \u0026lt;b\u0026gt; \u0026amp; line 2.`) {
+	var texts strings.Builder
+	for _, m := range slack {
+		texts.Write(m.body)
+	}
+	if all := texts.String(); !strings.Contains(all, `Mend \u0026lt;b\u0026gt; \u0026amp; line 2.`) {
 		t.Errorf("Slack was told %s", all)
 	}
 	if n := w.due(); n != 0 {
@@ -209,7 +208,7 @@ func TestWhoWasNotReachedIsToldLaterAndAtLastNoMore(t *testing.T) {
 	var log bytes.Buffer
 	w := tellable(t, to, func(c *config.Config) { c.Notify = config.Notify{} })
 	w.Log = slog.New(slog.NewTextHandler(&log, nil))
-	w.complete(w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake"), 1)
+	w.complete(w.deliver(runOf("wf_movies", "job-1"), "acme-lake"))
 
 	// A process that dies after it took a note has told nobody: another does.
 	taken, err := w.Ledger.TakeNotes(t.Context(), 10, time.Minute)
@@ -247,7 +246,7 @@ func TestReceiversInsideTheFleetsNetworkAreNotReached(t *testing.T) {
 	var log bytes.Buffer
 	w := tellable(t, to, func(c *config.Config) { c.Network.Allow = nil })
 	w.Log = slog.New(slog.NewTextHandler(&log, nil))
-	w.complete(w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake"), 1)
+	w.complete(w.deliver(runOf("wf_movies", "job-1"), "acme-lake"))
 	w.tell()
 	if len(to.take("/hook"))+len(to.take("/slack"))+len(to.take("/fleet")) != 0 || !strings.Contains(log.String(), "net.") {
 		t.Errorf("a server of our own network was told\n%s", log.String())
@@ -260,7 +259,7 @@ func TestReceiversInsideTheFleetsNetworkAreNotReached(t *testing.T) {
 func TestNobodyIsToldOfAConnectorThatIsGoneAndNothingWaits(t *testing.T) {
 	to := receive(t)
 	w := tellable(t, to, func(c *config.Config) { c.Notify = config.Notify{} })
-	w.complete(w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake"), 1)
+	w.complete(w.deliver(runOf("wf_movies", "job-1"), "acme-lake"))
 	must(t, w.Connectors.Delete(t.Context(), "acme-lake"))
 	w.tell()
 	if n := w.due(); n != 0 || len(to.take("/hook")) != 0 {
@@ -268,7 +267,7 @@ func TestNobodyIsToldOfAConnectorThatIsGoneAndNothingWaits(t *testing.T) {
 	}
 	quiet := w.connector("quiet", "team-a")
 	w.apply(quiet)
-	w.complete(w.deliver(runOf("team-a", "wf_movies", "job-2"), "quiet"), 1)
+	w.complete(w.deliver(runOf("wf_movies", "job-2"), "quiet"))
 	if n := w.due(); n != 0 {
 		t.Errorf("of a connector that tells nobody %d notes wait", n)
 	}

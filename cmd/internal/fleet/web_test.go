@@ -53,7 +53,7 @@ func (a answer) csrf(t *testing.T) string {
 func TestNobodySeesAPageWithoutAToken(t *testing.T) {
 	w := start(t)
 	w.apply(w.connector("acme-lake", "team-a"))
-	id := w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake")
+	id := w.deliver(runOf("wf_movies", "job-1"), "acme-lake")
 	for _, cookie := range []string{"", "waybill_session=", "waybill_session=x", "waybill_session=" + w.ops, "waybill_session=" + strings.Repeat("x", 5000)} {
 		for _, path := range []string{"/", "/deliveries/" + id, "/connectors", "/queues/", "/queues/api/queues", "/nothing"} {
 			if a := w.see(path, cookie); a.status != 303 || !strings.HasPrefix(a.header.Get("Location"), "/login") || strings.Contains(a.body, "wf_movies") {
@@ -103,8 +103,8 @@ func TestASessionEndsWithItsTokenAndWithItsLogout(t *testing.T) {
 func TestThePagesShowATeamsOwnAndNothingElse(t *testing.T) {
 	w := start(t)
 	w.apply(w.connector("acme-lake", "team-a"))
-	id := w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake")
-	w.fail(id, 1, waybill.StateBlocked, blockedBy("storage.access_denied", "Allow Waybill to write."))
+	id := w.deliver(runOf("wf_movies", "job-1"), "acme-lake")
+	w.fail(id, waybill.StateBlocked, denied("Allow Waybill to write."))
 	other := w.login(w.opsB)
 	csrf := w.see("/", other).csrf(t)
 	for path, want := range map[string]int{"/": 200, "/?connector=acme-lake": 200, "/?team=team-a": 200, "/connectors": 200, "/connectors?team=team-a": 200,
@@ -131,8 +131,8 @@ func TestThePagesShowATeamsOwnAndNothingElse(t *testing.T) {
 func TestARetryIsSentFromOurOwnPageOnly(t *testing.T) {
 	w := start(t)
 	w.apply(w.connector("acme-lake", "team-a"))
-	id := w.deliver(runOf("team-a", "wf_movies", "job-1"), "acme-lake")
-	w.fail(id, 1, waybill.StateBlocked, blockedBy("storage.access_denied", "Allow Waybill to write."))
+	id := w.deliver(runOf("wf_movies", "job-1"), "acme-lake")
+	w.fail(id, waybill.StateBlocked, denied("Allow Waybill to write."))
 	cookie, another := w.login(w.ops), w.login(w.ops)
 	retry := "/deliveries/" + id + "/retry"
 	csrf := w.see("/deliveries/"+id, cookie).csrf(t)
@@ -194,21 +194,21 @@ func TestThePagesInABrowser(t *testing.T) {
 	w.apply(tables)
 	var complete, blocked string
 	for i := range 24 {
-		run := runOf("team-a", "wf_movies", fmt.Sprintf("job_20250115_%02d", i+1))
+		run := runOf("wf_movies", fmt.Sprintf("job_20250115_%02d", i+1))
 		complete = w.deliver(run, "acme-lake")
 		archived := waybill.DeliveryID(run.RunKey, "acme-archive")
-		w.complete(complete, 1)
-		w.complete(archived, 1)
+		w.complete(complete)
+		w.complete(archived)
 		age := time.Duration(23-i) * time.Duration(23-i) * 150 * time.Second // most of them lately
 		w.planned(age, complete)
 		w.planned(age, archived)
 	}
-	failed := w.deliver(runOf("team-a", "wf_earthquakes", "job_20250116_07"), "acme-lake")
-	w.fail(failed, 1, waybill.StateFailed, waybill.Failure{Verdict: waybill.Permanent, Code: "records.malformed",
+	failed := w.deliver(runOf("wf_earthquakes", "job_20250116_07"), "acme-lake")
+	w.fail(failed, waybill.StateFailed, waybill.Failure{Verdict: waybill.Permanent, Code: "records.malformed",
 		Action: "2 records are malformed and the connector tolerates none; mend lines 17 and 204 of the source."})
-	w.deliver(runOf("team-a", "wf_prices", "job_20250117_01"), "acme-lake")
-	blocked = w.deliver(runOf("team-a", "wf_contributions", "job_20250118_01"), "acme-lake")
-	w.fail(blocked, 1, waybill.StateBlocked, blockedBy("storage.access_denied", "Allow Waybill's role to write into the bucket acme-bucket: it lacks s3:PutObject."))
+	w.deliver(runOf("wf_prices", "job_20250117_01"), "acme-lake")
+	blocked = w.deliver(runOf("wf_contributions", "job_20250118_01"), "acme-lake")
+	w.fail(blocked, waybill.StateBlocked, denied("Allow Waybill's role to write into the bucket acme-bucket: it lacks s3:PutObject."))
 	if _, err := w.Ledger.PauseConnector(t.Context(), "team-a", "acme-archive", "acme moves its bucket to another region"); err != nil {
 		t.Fatal(err)
 	}
@@ -292,8 +292,8 @@ func TestThePagesInABrowser(t *testing.T) {
 	has("acme moves its bucket")
 	picture("connectors")
 
-	hostile := w.deliver(runOf("team-a", "wf_hostile", "job_1"), "acme-lake")
-	w.fail(hostile, 1, waybill.StateFailed, waybill.Failure{Verdict: waybill.Permanent, Code: "records.malformed", Action: planted})
+	hostile := w.deliver(runOf("wf_hostile", "job_1"), "acme-lake")
+	w.fail(hostile, waybill.StateFailed, waybill.Failure{Verdict: waybill.Permanent, Code: "records.malformed", Action: planted})
 	_, err := w.Ledger.PauseConnector(t.Context(), "team-a", "acme-lake", planted)
 	must(t, err)
 	for _, path := range []string{"/", "/deliveries/" + hostile, "/connectors"} {

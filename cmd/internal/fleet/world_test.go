@@ -46,7 +46,7 @@ func start(t *testing.T, settings ...func(*config.Config)) *world {
 		set(&cfg)
 	}
 	var err error
-	if w.Fleet, err = fleet.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(io.Discard, nil)), 20); err != nil {
+	if w.Fleet, err = fleet.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), 20); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Fleet.Close() })
@@ -87,10 +87,10 @@ func (w *world) apply(c connectors.Connector) {
 	}
 }
 
-func runOf(team, workflow, job string) waybill.Run {
-	return waybill.Run{RunKey: waybill.RunKey{TeamID: team, WorkflowID: workflow, JobID: job}, State: waybill.RunFinished,
+func runOf(workflow, job string) waybill.Run {
+	return waybill.Run{RunKey: waybill.RunKey{TeamID: "team-a", WorkflowID: workflow, JobID: job}, State: waybill.RunFinished,
 		FinishedAt: time.Now().UTC().Add(-20 * time.Second).Truncate(time.Second), RowCount: 3201,
-		Source: waybill.Source{URI: "s3://runs/" + team + "/" + job + ".jsonl"},
+		Source: waybill.Source{URI: "s3://runs/team-a/" + job + ".jsonl"},
 		Schema: waybill.Schema{Fields: []waybill.Field{{Name: "Title", DataType: waybill.String, FieldType: waybill.FieldSchema}}}}
 }
 
@@ -128,10 +128,10 @@ func (w *world) planned(ago time.Duration, id string) {
 	}
 }
 
-// begin starts the next attempt at a delivery, as a worker would.
-func (w *world) begin(id string, enqueue int) *ledger.Lease {
+// begin starts the first attempt at a delivery, as a worker would.
+func (w *world) begin(id string) *ledger.Lease {
 	w.t.Helper()
-	lease, err := w.Ledger.Begin(w.t.Context(), id, 1, enqueue)
+	lease, err := w.Ledger.Begin(w.t.Context(), id, 1, 1)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -142,9 +142,9 @@ func (w *world) begin(id string, enqueue int) *ledger.Lease {
 }
 
 // complete does a delivery's one attempt.
-func (w *world) complete(id string, enqueue int) {
+func (w *world) complete(id string) {
 	w.t.Helper()
-	lease := w.begin(id, enqueue)
+	lease := w.begin(id)
 	ctx := w.t.Context()
 	must(w.t, lease.Record(ctx, waybill.StageStage, "done", 1234*time.Millisecond))
 	if _, err := lease.Enter(ctx, waybill.StageVerify); err != nil {
@@ -160,9 +160,9 @@ func (w *world) complete(id string, enqueue int) {
 }
 
 // fail ends a delivery's attempt with a failure.
-func (w *world) fail(id string, enqueue int, state waybill.State, f waybill.Failure) {
+func (w *world) fail(id string, state waybill.State, f waybill.Failure) {
 	w.t.Helper()
-	attempt, ok := w.begin(id, enqueue).Close(&f).(*ledger.Attempt)
+	attempt, ok := w.begin(id).Close(&f).(*ledger.Attempt)
 	if !ok {
 		w.t.Fatal("the attempt was lost")
 	}
@@ -172,8 +172,8 @@ func (w *world) fail(id string, enqueue int, state waybill.State, f waybill.Fail
 	}
 }
 
-func blockedBy(code, action string) waybill.Failure {
-	return waybill.Failure{Verdict: waybill.Blocked, Code: code, Action: action}
+func denied(action string) waybill.Failure {
+	return waybill.Failure{Verdict: waybill.Blocked, Code: "storage.access_denied", Action: action}
 }
 
 func must(t *testing.T, err error) {
