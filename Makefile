@@ -3,15 +3,17 @@
 #
 # Needed: Go, git, gcc (for the race detector), make. Programs that only tests
 # and checks use are pinned in the modules below tools/ and built once into
-# .tools/bin; Redis comes from the operating system's packages, Azurite from npm.
+# .tools/bin; Redis and Chromium come from the operating system's
+# packages, Azurite and axe-core from npm.
 
 .DEFAULT_GOAL := help
 BIN := .tools/bin
 # Google's storage library has a second transport, gRPC, that is not used here.
 LEAN := -tags disable_grpc_modules
 AZURITE := .tools/azurite/node_modules/azurite/package.json
+AXE := .tools/axe/node_modules/axe-core/package.json
 INTEROP := .tools/interop/installed
-SERVERS := $(BIN)/versitygw $(BIN)/toxiproxy-server $(BIN)/fake-gcs-server $(AZURITE)
+SERVERS := $(BIN)/versitygw $(BIN)/toxiproxy-server $(BIN)/fake-gcs-server $(AZURITE) $(AXE)
 
 ##@ Every day
 
@@ -28,7 +30,7 @@ sandbox: ## run the whole system on this machine; ARGS='--once --dir OUT' passes
 	go run ./cmd/sandbox $(ARGS)
 
 .PHONY: test
-test: redis prometheus $(SERVERS) ## run every test with the race detector, on real servers
+test: redis chromium prometheus $(SERVERS) ## run every test with the race detector, on real servers
 	go -C tools/compose test -count=1 ./...
 	go test -race ./...
 
@@ -104,7 +106,11 @@ tools: $(SERVERS) $(BIN)/golangci-lint $(BIN)/govulncheck ## build the pinned pr
 
 .PHONY: redis
 redis: ## install Debian's redis-server where it is missing and that is possible
-	@tools/redis.sh
+	@tools/debian.sh redis-server
+
+.PHONY: chromium
+chromium: ## install Debian's chromium where it is missing and that is possible
+	@tools/debian.sh chromium
 
 .PHONY: prometheus
 prometheus: ## install Debian's Prometheus and Alertmanager where they are missing and that is possible
@@ -130,7 +136,11 @@ $(BIN)/fake-gcs-server: tools/go.mod tools/go.sum
 
 $(AZURITE): tools/azurite/package.json tools/azurite/package-lock.json
 	@echo "installing Azurite from tools/azurite/package-lock.json"
-	@tools/azurite.sh
+	@tools/npm.sh azurite azurite
+
+$(AXE): tools/axe/package.json tools/axe/package-lock.json
+	@echo "installing axe-core from tools/axe/package-lock.json"
+	@tools/npm.sh axe axe-core
 
 $(INTEROP): tools/interop/requirements.txt
 	@echo "installing the readers of tools/interop/requirements.txt"

@@ -140,5 +140,5 @@ func (s *Scheduler) describe(ctx context.Context) error {
 
 func (c Subscriber) forLedger(first tasks.Declaration) ledger.Connector {
 	return ledger.Connector{ID: c.ID, Team: c.Team, Kind: c.Kind, Live: first.Queue, MaxInFlight: c.MaxInFlight,
-		Destination: c.Destination, Ordered: first.Ordered}
+		Destination: c.Destination, Ordered: first.Ordered, Notify: c.Notify}
 }

@@ -26,6 +26,7 @@ type Subscriber struct {
 	Kind        waybill.Kind
 	MaxInFlight int
 	Destination string // what can be paused as one, e.g. s3/eu-central-1
+	Notify      string // who is told what becomes of its deliveries
 	Wants       func(workflowID string) bool
 	Backfill    bool // its history is brought when its first run is planned
 }

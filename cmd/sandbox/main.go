@@ -1,8 +1,8 @@
 // Command sandbox runs the whole system on one machine, in one process: Redis
 // in memory, a folder as the customer's bucket, our Delta Sharing server, test
-// servers in place of Snowflake and Databricks, a scheduler, a worker and the
-// queue view. It delivers the bundled runs to a connector of each kind, prints
-// what arrived where, and stays until Ctrl-C.
+// servers in place of Snowflake, Databricks and the platform, a scheduler, a
+// worker, the pages and the HTTP API. It delivers the bundled runs to a
+// connector of each kind, prints what arrived where, and stays until Ctrl-C.
 //
 //	go run ./cmd/sandbox --once --dir OUT
 package main
@@ -48,7 +48,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.once, "once", false, "exit when everything is delivered: 0 if every delivery is complete")
 	flags.StringVar(&o.dir, "dir", "", "keep the output here: DIR/bucket is the customer's, DIR/delta holds the shared tables, DIR/profile.share opens them, DIR/ingest is staged for Snowflake, DIR/own is ours (default: a temporary folder)")
 	flags.StringVar(&o.runFile, "f", "", "deliver this run (run.json) as well")
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the queue view; another port is taken if this one is in use")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the pages and the HTTP API; another port is taken if this one is in use")
 	flags.StringVar(&o.share, "share", "127.0.0.1:8081", "address of the Delta Sharing server; another port is taken if this one is in use")
 	flags.BoolVar(&o.verbose, "v", false, "show what the scheduler and the worker log")
 	if err := flags.Parse(args); err != nil {
@@ -95,7 +95,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	if !o.once {
-		fmt.Fprintf(stdout, "\nQueues   http://%s%s/   Metrics  http://%s/metrics\nCtrl-C ends the sandbox.\n", s.addr, fleet.QueueViewPath, s.addr)
+		token, err := s.operator(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "\nPages    http://%s/         log in with the token  %s\nQueues   http://%s%s/  API  http://%s/openapi.json  Metrics  http://%s/metrics\nCtrl-C ends the sandbox.\n",
+			s.addr, token, s.addr, fleet.QueueViewPath, s.addr, s.addr)
 		<-ctx.Done()
 		return nil
 	}

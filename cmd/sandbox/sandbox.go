@@ -19,6 +19,7 @@ import (
 	"github.com/waybillhq/waybill/internal/connectors"
 	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
 	"github.com/waybillhq/waybill/internal/secrets"
+	"github.com/waybillhq/waybill/internal/tokens"
 	"github.com/waybillhq/waybill/monitoring"
 	"github.com/waybillhq/waybill/tasks"
 )
@@ -80,7 +81,11 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	if err != nil {
 		return nil, err
 	}
-	addr, stopHTTP, err := fleet.Serve(ctx, o.listen, f.SchedulerMux())
+	pages, err := f.SchedulerMux()
+	if err != nil {
+		return nil, err
+	}
+	addr, stopHTTP, err := fleet.Serve(ctx, o.listen, pages)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +102,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 	running, end := context.WithCancel(ctx)
 	done := make(chan error, 2)
 	go func() { done <- worker.Run(running, running) }()
-	go func() { done <- f.Scheduler().Run(running) }()
+	go func() { done <- f.RunScheduler(running) }()
 	go tick(running, redis)
 	go s.platform.live(running)
 	s.stop = func() error {
@@ -225,6 +230,12 @@ func (s *sandbox) deliver(ctx context.Context, runs []waybill.Run) ([]waybill.De
 		}
 	}
 	return list, nil
+}
+
+// operator makes a token that opens the pages and the API.
+func (s *sandbox) operator(ctx context.Context) (string, error) {
+	token, _, err := s.APITokens().Create(ctx, tokens.Grant{Name: "sandbox", Scope: tokens.Ops, Teams: []string{tokens.AllTeams}}, 24*time.Hour)
+	return token, err
 }
 
 // await polls the history, as anybody who asks it would.

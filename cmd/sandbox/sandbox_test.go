@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -150,5 +155,53 @@ func TestTheBundledRunsAreAllNamed(t *testing.T) {
 	}
 	if n != len(order) {
 		t.Errorf("%d runs are bundled and %d delivered", n, len(order))
+	}
+}
+
+// written is told when a text was written to it.
+type written struct {
+	text  string
+	found chan string
+	all   strings.Builder
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.all.Write(p)
+	if _, rest, ok := strings.Cut(w.all.String(), w.text); ok && strings.HasSuffix(rest, "\n") {
+		select {
+		case w.found <- w.all.String():
+		default:
+		}
+	}
+	return len(p), nil
+}
+
+func TestTheSandboxPrintsATokenThatOpensThePages(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	out, done := &written{text: "Ctrl-C", found: make(chan string, 1)}, make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"--dir", t.TempDir(), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0"}, out, io.Discard)
+	}()
+	select {
+	case text := <-out.found:
+		m := regexp.MustCompile(`Pages +(http://\S+/) +log in with the token +(\S+)`).FindStringSubmatch(text)
+		if m == nil {
+			t.Fatalf("it printed\n%s", text)
+		}
+		jar, _ := cookiejar.New(nil)
+		resp, err := (&http.Client{Jar: jar}).PostForm(m[1]+"login", url.Values{"token": {m[2]}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusOK || !bytes.Contains(page, []byte("wf_movies")) {
+			t.Errorf("after the login: %d\n%s", resp.StatusCode, page)
+		}
+	case err := <-done:
+		t.Fatalf("it ended: %v", err)
+	}
+	end()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
 	"github.com/waybillhq/waybill/internal/connectors"
+	"github.com/waybillhq/waybill/internal/connectors/policies"
 )
 
 func (p *program) connector() *cobra.Command {
@@ -128,7 +129,7 @@ func (p *program) connectorShow() *cobra.Command {
 				}
 				text = fmt.Sprintf("# %s\n", setupText(made)) + text
 			}
-			if expiry := expiryText(cmd.Context(), f, c); expiry != "" {
+			if expiry := f.TokenExpiry(cmd.Context(), c); expiry != "" {
 				text = "# token: " + expiry + "\n" + text
 			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
@@ -147,4 +148,35 @@ func shown(c connectors.Connector) (string, error) {
 		return "", fmt.Errorf("write connector: %w", err)
 	}
 	return head + string(text), nil
+}
+
+func (p *program) connectorCheck() *cobra.Command {
+	var policyOnly bool
+	var us policies.Identity
+	cmd := &cobra.Command{
+		Use:   "check ID",
+		Short: "Write, read back and delete a probe object, and say what is missing and how to allow it",
+		Args:  cobra.ExactArgs(1),
+		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
+			c, err := f.Connectors.Get(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			check := f.NewCheck(c, cmd.OutOrStdout())
+			check.Us = us
+			if policyOnly && c.Storage == nil {
+				return fmt.Errorf("connector %s is of kind %s: its tables lie in our own storage, and the customer allows nothing", c.ID, c.Kind)
+			}
+			if policyOnly {
+				check.Policies(cmd.Context())
+				return nil
+			}
+			return check.Run(cmd.Context(), f)
+		}),
+	}
+	cmd.Flags().BoolVar(&policyOnly, "policy", false, "only print what the customer must allow, without touching the store")
+	cmd.Flags().StringVar(&us.AWS, "aws-principal", "", "ARN of our role, for policies that name us")
+	cmd.Flags().StringVar(&us.Google, "google-account", "", "e-mail of our service account, for bindings that name us")
+	cmd.Flags().StringVar(&us.Azure, "azure-principal", "", "id of our identity, for role assignments that name us")
+	return cmd
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -66,32 +64,4 @@ func rotateToken(cmd *cobra.Command, f *fleet.Fleet, c connectors.Connector, by 
 		fmt.Fprintf(cmd.ErrOrStderr(), "rotated; the former token is valid for %s, the new one until %s\n", overlap, token.ExpiresAt.Format(time.RFC3339))
 	}
 	return err
-}
-
-// expiryText says until when the connector's customer can read; empty for those
-// whose customers have no tokens.
-func expiryText(ctx context.Context, f *fleet.Fleet, c connectors.Connector) string {
-	e, has, err := f.Operations().TokenExpiry(ctx, c)
-	switch {
-	case !has:
-		return ""
-	case err != nil:
-		if failure, ok := errors.AsType[*waybill.Failure](err); ok {
-			return "not known: " + failure.Code
-		}
-		return "not known"
-	case e.Tokens == 0:
-		return "none is valid; " + renewal(c)
-	case e.Soon(time.Now()):
-		return fmt.Sprintf("the newest of %d expires %s, soon; %s --rotate", e.Tokens, e.ExpiresAt.Format(time.RFC3339), renewal(c))
-	}
-	return fmt.Sprintf("the newest of %d expires %s", e.Tokens, e.ExpiresAt.Format(time.RFC3339))
-}
-
-// renewal is the command that gives the customer a token.
-func renewal(c connectors.Connector) string {
-	if c.Kind == waybill.KindDeltaSharing {
-		return "waybill connector profile " + c.ID
-	}
-	return "waybill connector activation " + c.ID
 }

@@ -1,35 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/waybillhq/waybill/cmd/internal/fleet"
 	"github.com/waybillhq/waybill/internal/connectors"
-	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/warehouses/snowflake"
 )
-
-// snowflake tries all that the deliveries of a connector of kind snowflake
-// need: our ingestion bucket, then our account, and what the share offers.
-func (c *check) snowflake(ctx context.Context, f *fleet.Fleet) error {
-	report := func(what string, err error) { c.try(what, "", func() error { return err }) }
-	d, err := f.Snowflake(ctx, c.connector)
-	if err != nil {
-		report("read the connector's settings", err)
-	} else {
-		if d.StageURL() != "" {
-			_ = c.run(ctx, func(ctx context.Context, _ connectors.Connector) (storage.Store, error) { return f.Ingest(ctx, d) }) // counted below
-		}
-		d.Check(ctx, report)
-	}
-	if c.failed == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d of %d checks failed", c.failed, c.steps)
-}
 
 // setupText says in a line how a connector of kind snowflake was set up.
 func setupText(s snowflake.Setup) string {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -30,14 +29,14 @@ func (p *program) deliveryList() *cobra.Command {
 		Use:   "list",
 		Short: "List deliveries, newest first",
 		Args:  cobra.NoArgs,
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, _ []string) (err error) {
+		RunE: p.withHistory(func(cmd *cobra.Command, h history, _ []string) (err error) {
 			if err := filter.parse(); err != nil {
 				return err
 			}
 			if asJSON && !cmd.Flags().Changed("limit") {
 				limit = 0 // a program wants them all
 			}
-			list, more, err := collect(cmd, f, filter.Filter, limit)
+			list, more, err := collect(cmd, h, filter.Filter, limit)
 			if err != nil {
 				return err
 			}
@@ -48,6 +47,7 @@ func (p *program) deliveryList() *cobra.Command {
 		}),
 	}
 	filter.flags(cmd)
+	p.serverFlag(cmd)
 	flags := cmd.Flags()
 	flags.IntVar(&limit, "limit", 50, "at most so many; 0: all (the default with --json)")
 	flags.BoolVar(&asJSON, "json", false, "as a JSON array")
@@ -55,14 +55,14 @@ func (p *program) deliveryList() *cobra.Command {
 }
 
 // collect reads pages until the limit.
-func collect(cmd *cobra.Command, f *fleet.Fleet, filter ledger.Filter, limit int) (list []waybill.Delivery, more bool, err error) {
+func collect(cmd *cobra.Command, h history, filter ledger.Filter, limit int) (list []waybill.Delivery, more bool, err error) {
 	list = []waybill.Delivery{}
 	for {
 		filter.Limit = 500
 		if limit > 0 {
 			filter.Limit = min(filter.Limit, limit-len(list))
 		}
-		page, err := f.Ledger.List(cmd.Context(), filter)
+		page, err := h.List(cmd.Context(), filter)
 		if err != nil {
 			return nil, false, err
 		}
@@ -80,25 +80,23 @@ func (p *program) deliveryShow() *cobra.Command {
 		Use:   "show ID",
 		Short: "Show one delivery: where it stands, what happened, and its receipt",
 		Args:  cobra.ExactArgs(1),
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			d, history, err := story(cmd, f, args[0])
+		RunE: p.withHistory(func(cmd *cobra.Command, h history, args []string) error {
+			s, err := h.Story(cmd.Context(), args[0])
 			if err != nil {
-				return err
-			}
-			var receipt *waybill.Receipt
-			if r, err := f.Ledger.Receipt(cmd.Context(), d); err == nil {
-				receipt = &r
-			} else if !errors.Is(err, waybill.ErrNotFound) {
+				if s.Delivery.ID == "" {
+					return err
+				}
 				fmt.Fprintln(cmd.ErrOrStderr(), "the receipt cannot be read:", err)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"delivery": d, "history": history, "receipt": receipt})
+				return printJSON(cmd.OutOrStdout(), s)
 			}
-			printDelivery(cmd.OutOrStdout(), d, history, receipt)
+			printDelivery(cmd.OutOrStdout(), s.Delivery, s.History, s.Receipt)
 			return nil
 		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	p.serverFlag(cmd)
 	return cmd
 }
 

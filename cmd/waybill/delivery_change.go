@@ -16,12 +16,12 @@ func (p *program) deliveryRetry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry [ID…]",
 		Short: "Send failed, blocked or unpublished deliveries on their way again: those named, or all failed or blocked ones that the flags select",
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
+		RunE: p.withHistory(func(cmd *cobra.Command, h history, args []string) error {
 			if len(args) > 0 {
-				if cmd.Flags().NFlag() > 0 {
+				if filter != (deliveryFilter{}) {
 					return errors.New("give either ids or flags that select deliveries, not both")
 				}
-				return each(args, func(id string) error { return f.Ledger.Retry(cmd.Context(), id) }, cmd.OutOrStdout(), "is on its way again")
+				return each(args, func(id string) error { return h.Retry(cmd.Context(), id) }, cmd.OutOrStdout(), "is on its way again")
 			}
 			if err := filter.parse(); err != nil {
 				return err
@@ -29,12 +29,13 @@ func (p *program) deliveryRetry() *cobra.Command {
 			if filter.State != waybill.StateFailed && filter.State != waybill.StateBlocked {
 				return errors.New("name deliveries, or say which: --state failed or --state blocked, and what else narrows it down")
 			}
-			n, err := f.RetryAll(cmd.Context(), filter.Filter)
+			n, err := fleet.RetryAll(cmd.Context(), h, filter.Filter)
 			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries are on their way again\n", n)
 			return err
 		}),
 	}
 	filter.flags(cmd)
+	p.serverFlag(cmd)
 	return cmd
 }
 

@@ -52,28 +52,28 @@ func (d *doctor) bucket(ctx context.Context, f *fleet.Fleet) storage.Store {
 		return nil // the configuration's problem, told already
 	}
 	bucket, err := f.OwnBucket(ctx)
-	c := &check{connector: connectors.Connector{Storage: &connectors.Storage{URL: f.Config.Bucket.URL}}, path: ourBucketProbe, brand: f.Config.Brand, out: io.Discard}
+	c := f.NewBucketCheck(ourBucketProbe)
 	d.checked(ctx, "our bucket", c, func(ctx context.Context) error {
-		return c.run(ctx, func(context.Context, connectors.Connector) (storage.Store, error) { return bucket, err })
+		return c.Store(ctx, func(context.Context, connectors.Connector) (storage.Store, error) { return bucket, err })
 	})
 	return bucket
 }
 
 // checked runs a check of a store and tells what came of it.
-func (d *doctor) checked(ctx context.Context, name string, c *check, run func(context.Context) error) {
+func (d *doctor) checked(ctx context.Context, name string, c *fleet.Check, run func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	err := run(ctx)
-	for _, warning := range c.warnings {
+	for _, warning := range c.Warnings {
 		d.tellf(durability.Warn, name, "%s", warning)
 	}
 	switch {
 	case err == nil:
-		d.tellf(durability.OK, name, "%s: all that a delivery needs is there", c.connector.Where())
-	case len(c.missing) > 0:
-		d.tellf(durability.Bad, name, "%s; missing: %s", strings.Join(c.actions, "; "), strings.Join(c.missing, ", "))
+		d.tellf(durability.OK, name, "%s: all that a delivery needs is there", c.Where())
+	case len(c.Missing) > 0:
+		d.tellf(durability.Bad, name, "%s; missing: %s", strings.Join(c.Actions, "; "), strings.Join(c.Missing, ", "))
 	default:
-		d.tellf(durability.Bad, name, "%s", strings.Join(c.actions, "; "))
+		d.tellf(durability.Bad, name, "%s", strings.Join(c.Actions, "; "))
 	}
 }
 
@@ -96,8 +96,8 @@ func (d *doctor) connectors(ctx context.Context, f *fleet.Fleet) {
 	group.SetLimit(checksAtATime)
 	for i, c := range all {
 		group.Go(func() error {
-			check := newCheck(f, c, io.Discard)
-			told[i].checked(ctx, "connector "+c.ID, check, func(ctx context.Context) error { return check.whole(ctx, f) })
+			check := f.NewCheck(c, io.Discard)
+			told[i].checked(ctx, "connector "+c.ID, check, func(ctx context.Context) error { return check.Run(ctx, f) })
 			return nil
 		})
 	}

@@ -59,6 +59,7 @@ func signals() (first, second context.Context, stop func()) {
 // program is what every command shares.
 type program struct {
 	configFile string
+	server     string          // a scheduler to ask in place of Redis
 	force      context.Context // ends with the second signal
 }
 
@@ -71,7 +72,7 @@ func root(force context.Context) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.PersistentFlags().StringVar(&p.configFile, "config", os.Getenv("WAYBILL_CONFIG"), "the fleet's configuration (default: waybill.yaml, if there is one)")
-	cmd.AddCommand(p.worker(), p.scheduler(), p.share(), p.run(), p.connector(), p.delivery(), p.backfill(), p.ledger(), p.convert(), p.doctor(), p.health())
+	cmd.AddCommand(p.worker(), p.scheduler(), p.share(), p.run(), p.connector(), p.delivery(), p.backfill(), p.token(), p.ledger(), p.convert(), p.doctor(), p.health())
 	return cmd
 }
 

@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -115,9 +117,15 @@ func (f *fleet) exercise(t *testing.T) {
 	done := f.await(t, waybill.StateComplete, 4, time.Minute)
 	f.ok(t, "delivery", "show", done[0].ID)
 	f.ok(t, "connector", "delete", "acme-other")
-	for _, page := range []string{"/queues/", "/queues/api/queues", "/queues/api/servers", "/queues/api/redis_info", "/queues/api/queues/export/completed_tasks", "/metrics"} {
-		if status, body := get(t, "http://"+scheduler.addr+page); status != 200 {
-			t.Errorf("%s answers %d: %s", page, status, tail(body, 500))
+	visitor := f.visitor(t, scheduler.addr)
+	for _, page := range []string{"/", "/connectors", "/deliveries/" + done[0].ID, "/queues/", "/queues/api/queues", "/queues/api/servers", "/queues/api/redis_info", "/queues/api/queues/export/completed_tasks", "/metrics"} {
+		resp, err := visitor.Get("http://" + scheduler.addr + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.Body.Close(); resp.StatusCode != http.StatusOK || resp.Request.URL.Path != page {
+			t.Errorf("%s answers %d at %s: %s", page, resp.StatusCode, resp.Request.URL, tail(string(body), 500))
 		}
 	}
 	if objects := len(f.keys(t)); objects != 2*4 {

@@ -25,21 +25,20 @@ func (p *program) runSubmit() *cobra.Command {
 		Use:   "submit -f run.json",
 		Short: "Hand in finished runs; handing the same run in twice is a success",
 		Args:  cobra.NoArgs,
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, _ []string) error {
-			client := f.Producer()
+		RunE: p.withSubmitter(func(cmd *cobra.Command, submit submitter) error {
 			for _, file := range files {
 				run, err := readRun(file)
 				if err != nil {
 					return fmt.Errorf("%s: %w", file, err)
 				}
 				run.Replace = run.Replace || replace
-				done, err := client.Submit(cmd.Context(), run)
+				in, err := submit(cmd.Context(), run)
 				if err != nil {
 					return fmt.Errorf("%s: %w", file, err)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s %s: generation %d, schema version V%d\n", run.RunKey, strings.ToLower(done.Outcome), done.Generation, done.SchemaVersion)
-				if err := printDeliveries(cmd, f, run.RunKey); err != nil {
-					return err
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %s: generation %d, schema version V%d\n", run.RunKey, strings.ToLower(in.Outcome), in.Generation, in.SchemaVersion)
+				for _, d := range in.Deliveries {
+					fmt.Fprintf(cmd.OutOrStdout(), "  delivery %s to %s\n", d.ID, d.Connector)
 				}
 			}
 			return nil
@@ -47,22 +46,9 @@ func (p *program) runSubmit() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "the run's file; may be given more than once")
 	cmd.Flags().BoolVar(&replace, "replace", false, "deliver the run anew if its job was handed in with other content before")
+	p.serverFlag(cmd)
 	_ = cmd.MarkFlagRequired("file") // the flag exists
 	return cmd
-}
-
-// printDeliveries names what the run becomes: ids follow from run and connector.
-func printDeliveries(cmd *cobra.Command, f *fleet.Fleet, run waybill.RunKey) error {
-	all, err := f.Connectors.List(cmd.Context(), run.TeamID)
-	if err != nil {
-		return err
-	}
-	for _, c := range all {
-		if c.Subscribes(run.WorkflowID) {
-			fmt.Fprintf(cmd.OutOrStdout(), "  delivery %s to %s\n", waybill.DeliveryID(run, c.ID), c.ID)
-		}
-	}
-	return nil
 }
 
 // readRun reads a run's file. A relative source is relative to the file.

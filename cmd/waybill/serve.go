@@ -54,7 +54,7 @@ func (p *program) scheduler() *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "scheduler",
-		Short: "Plan runs, refill the queues and repair what a crash left; show the queues at /queues",
+		Short: "Plan runs, refill the queues and repair what a crash left; serve the HTTP API and the pages",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			f, err := p.open(cmd, 20, config.NeedBucket)
@@ -65,10 +65,14 @@ func (p *program) scheduler() *cobra.Command {
 			if err := f.RequireSafeRedis(cmd.Context()); err != nil {
 				return err
 			}
-			return serve(cmd.Context(), f, listen, f.SchedulerMux(), f.Scheduler().Run)
+			mux, err := f.SchedulerMux()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), f, listen, mux, f.RunScheduler)
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", ":8080", "address of /queues, /metrics and /healthz; there is no login yet: keep it inside")
+	cmd.Flags().StringVar(&listen, "listen", ":8080", "address of the pages, the HTTP API, /metrics and /healthz")
 	return cmd
 }
 

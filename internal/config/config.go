@@ -30,6 +30,8 @@ type Config struct {
 	Times      Times      `yaml:"times"`
 	Monitoring Monitoring `yaml:"monitoring"`
 	Log        Log        `yaml:"log"`
+	Notify     Notify     `yaml:"notify"`
+	Tokens     []Token    `yaml:"tokens" help:"tokens of the HTTP API, beside those that waybill token create makes: a list of {name, hash, scope, teams}, where hash is a reference; not by a variable"`
 }
 
 // Redis says where the ledger and the queue are: one server by URL, or a
@@ -129,6 +131,8 @@ type Limits struct {
 	Nesting        int   `yaml:"nesting" help:"a deeper record is quarantined"`
 	Expansion      int   `yaml:"expansion" help:"a compressed source may become this many times larger"`
 	ExpansionFloor Bytes `yaml:"expansionFloor" help:"what a compressed source may always become"`
+	APIRequests    int   `yaml:"apiRequests" help:"requests a second that a token may make of the HTTP API, at each scheduler"`
+	APIBody        Bytes `yaml:"apiBody" help:"what a request of the HTTP API may hold"`
 }
 
 // Times are the intervals of the machinery.
@@ -159,8 +163,9 @@ type Log struct {
 // Default returns the documented defaults.
 func Default() Config {
 	return Config{
-		Brand:  "kadoa",
-		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30},
+		Brand: "kadoa",
+		Limits: Limits{MaxInFlight: 4, MaxFailures: 5, LargestRecord: 64 << 20, Nesting: 128, Expansion: 200, ExpansionFloor: 1 << 30,
+			APIRequests: 50, APIBody: 1 << 20},
 		Times: Times{Lease: 15 * time.Second, Sweep: 3 * time.Second, Stall: 5 * time.Minute, Activity: time.Minute, Retention: 30 * 24 * time.Hour,
 			TokenLifetime: Lifetime(90 * day), RotationOverlap: Lifetime(day), KeepDeleted: Lifetime(30 * day)},
 		Log: Log{Level: "info", Format: "json"},

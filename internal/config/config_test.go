@@ -46,7 +46,7 @@ func TestGoodFiles(t *testing.T) {
 		},
 		Platform: Platform{URL: "https://api.platform.example", APIKey: ref(t, "env:PLATFORM_KEY")},
 		Network:  Network{Allow: []string{"10.20.0.0/16", "minio.internal:9000"}},
-		Limits:   Limits{MaxInFlight: 8, MaxFailures: 5, LargestRecord: 16 << 20, Nesting: 32, Expansion: 50, ExpansionFloor: 2 << 30},
+		Limits:   Limits{MaxInFlight: 8, MaxFailures: 5, LargestRecord: 16 << 20, Nesting: 32, Expansion: 50, ExpansionFloor: 2 << 30, APIRequests: 50, APIBody: 1 << 20},
 		Times: Times{Lease: 20 * time.Second, Sweep: 1500 * time.Millisecond, Stall: 10 * time.Minute, Activity: time.Minute, Retention: 1440 * time.Hour,
 			TokenLifetime: Default().Times.TokenLifetime, RotationOverlap: Default().Times.RotationOverlap, KeepDeleted: Lifetime(60 * day)},
 		Log: Log{Level: "debug", Format: "text"},

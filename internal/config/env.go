@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -46,6 +47,9 @@ func (c Config) References() []Reference {
 			refs = append(refs, Reference{path, ref})
 		}
 	})
+	for i, t := range c.Tokens {
+		refs = append(refs, Reference{element("tokens", i) + ".hash", t.Hash})
+	}
 	return refs
 }
 
@@ -102,6 +106,9 @@ func (p *places) override(c *Config, lookup func(string) (string, bool)) (proble
 func setFromVariable(v reflect.Value, text string) error {
 	if v.Kind() != reflect.Slice {
 		return setText(v, text)
+	}
+	if !isLeaf(v.Type().Elem()) {
+		return errors.New("is a list of mappings, which no variable can hold; write it into the file")
 	}
 	items := strings.Split(text, ",")
 	list := reflect.MakeSlice(v.Type(), len(items), len(items))

@@ -39,6 +39,8 @@ func (c Config) Validate(needs ...Need) waybill.Problems {
 	p.Add("limits", c.Limits.validate())
 	p.Add("times", c.Times.validate())
 	p.Add("log", c.Log.validate())
+	p.Add("notify.webhook", c.Notify.Webhook.Validate())
+	p.Add("", validateTokens(c.Tokens))
 	return p
 }
 
@@ -157,6 +159,8 @@ func (l Limits) validate() (p waybill.Problems) {
 	inRange(&p, "nesting", l.Nesting, 1, 10_000)
 	inRange(&p, "expansion", l.Expansion, 1, 100_000)
 	inRange(&p, "expansionFloor", l.ExpansionFloor, 1<<20, 1<<50)
+	inRange(&p, "apiRequests", l.APIRequests, 1, 100_000)
+	inRange(&p, "apiBody", l.APIBody, 1<<10, 1<<20)
 	return p
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/config"
+	"github.com/waybillhq/waybill/internal/secrets"
 )
 
 // Connector is one destination of one team. It holds references to secrets,
@@ -29,6 +30,8 @@ type Connector struct {
 	Snowflake          *Snowflake    `json:"snowflake,omitempty" yaml:"snowflake"`                   // kind snowflake
 	Databricks         *Databricks   `json:"databricks,omitempty" yaml:"databricks"`                 // kind databricks
 	DeltaSharing       *DeltaSharing `json:"deltasharing,omitempty" yaml:"deltasharing"`             // kind deltasharing
+	Webhook            *Webhook      `json:"webhook,omitempty" yaml:"webhook"`                       // is told what becomes of deliveries
+	Slack              secrets.Ref   `json:"slack,omitzero" yaml:"slack"`                            // URL of a Slack-compatible webhook, likewise
 	CreatedAt          time.Time     `json:"createdAt,omitzero"`                                     // set by the registry
 
 	// ExternalID is what the trust policy of a customer's role asks of us, so
@@ -37,6 +40,9 @@ type Connector struct {
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html
 	ExternalID string `json:"externalId,omitempty"`
 }
+
+// Webhook is an address that is told what becomes of deliveries.
+type Webhook = config.Webhook
 
 // Storage is a bucket, a container or a folder, and what is put there.
 type Storage struct {

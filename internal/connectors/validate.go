@@ -67,6 +67,9 @@ func (r Rules) Validate(c Connector) waybill.Problems {
 	if c.DeltaSharing != nil {
 		p.Add("deltasharing", c.DeltaSharing.validate())
 	}
+	if c.Webhook != nil {
+		p.Add("webhook", c.Webhook.Validate())
+	}
 	if c.ActivityLog != nil && c.Kind == waybill.KindStorage {
 		p.Addf("activityLog", "is a table, and kind storage delivers none; leave it out")
 	}

@@ -44,6 +44,7 @@ type Connector struct {
 	MaxInFlight int    // live ones; historical ones use what of it is free
 	Destination string // what can be paused as one, e.g. "s3/eu-central-1" and with it "s3"
 	Ordered     bool   // one delivery of a workflow at a time
+	Notify      string // who is told what becomes of its deliveries, in words
 }
 
 func (c Connector) args() []any {
@@ -51,7 +52,7 @@ func (c Connector) args() []any {
 	if c.Ordered {
 		ordered = "1"
 	}
-	return []any{c.ID, c.Team, c.Live, c.MaxInFlight, c.Destination, ordered}
+	return []any{c.ID, c.Team, c.Live, c.MaxInFlight, c.Destination, ordered, c.Notify}
 }
 
 // Describe keeps what is known of a connector, and admits what it has room for.

@@ -161,3 +161,16 @@ func (l *Ledger) Mirrored(ctx context.Context, kind, id string) (json.RawMessage
 	}
 	return doc, nil
 }
+
+// MirroredAll returns all documents of a kind that [Ledger.Mirror] keeps, by id.
+func (l *Ledger) MirroredAll(ctx context.Context, kind string) (map[string]json.RawMessage, error) {
+	texts, err := l.rdb.HGetAll(ctx, documents{l, kind}.members("")).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	docs := make(map[string]json.RawMessage, len(texts))
+	for id, text := range texts {
+		docs[id] = json.RawMessage(text)
+	}
+	return docs, nil
+}

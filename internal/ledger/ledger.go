@@ -98,7 +98,7 @@ var luaFiles embed.FS
 // script loads lua/name.lua, which works on one slot, behind what such scripts
 // share. What it changed of deliveries is written when it returns.
 func script(name string) *redis.Script {
-	return redis.NewScript(lua("lib") + lua("admission") + "local function main()\n" + lua(name) + "end\nlocal out = main()\nflush()\nreturn out\n")
+	return redis.NewScript(lua("lib") + lua("admission") + lua("notes") + "local function main()\n" + lua(name) + "end\nlocal out = main()\nflush()\nreturn out\n")
 }
 
 func lua(name string) string {

@@ -37,6 +37,12 @@ func parseCursor(text string) (position, error) {
 	return position{ms, id}, nil
 }
 
+// ValidCursor reports whether text can be the cursor of a page.
+func ValidCursor(text string) bool {
+	at, err := parseCursor(text)
+	return err == nil && at.created >= 0 && len(at.id) <= 64
+}
+
 // merge reads several indexes as one, newest first, in pieces: what it asks of
 // Redis grows with what is taken from it and the number of indexes, not with
 // what they hold.

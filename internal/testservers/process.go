@@ -28,6 +28,8 @@ type command struct {
 	args []string
 	env  []string // beside the test's own environment
 	dir  string
+	// files are open in the process from descriptor 3 on.
+	files []*os.File
 	// ready returns nil once this very process answers. It must not take
 	// another server on the same port for ours.
 	ready func(ctx context.Context, pid int) error
@@ -44,7 +46,7 @@ type process struct {
 // test's end.
 func start(t testing.TB, c command) (*process, error) {
 	p := &process{cmd: exec.Command(c.path, c.args...), output: &output{}, done: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = c.dir, p.output, p.output
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = c.dir, p.output, p.output, c.files
 	p.cmd.Env = append(p.cmd.Environ(), c.env...)
 	endWithParent(p.cmd)
 	started := make(chan error, 1)

@@ -53,6 +53,9 @@ func rows() []row {
 		{"internal/connectors", "/internal/config", yes}, {"internal/connectors", "/internal/secrets", yes}, {"internal/connectors", redis, yes}, {"internal/connectors", "/storage", no},
 		{"internal/source", "/storage", yes}, {"internal/source", "/internal/netguard", yes}, {"internal/source", "/internal/ledger", no}, {"internal/source", redis, no},
 		{"internal/fakes", "/warehouses/delta", yes}, {"internal/fakes", "/handlers", no}, {"internal/fakes", databricks, no},
+		{"internal/api", "/internal/ledger", yes}, {"internal/api", "/internal/connectors", yes}, {"internal/api", "/tasks", no}, {"internal/api", redis, no},
+		{"internal/web", "/internal/ledger", yes}, {"internal/web", "/internal/tokens", yes}, {"internal/web", "/internal/api", no}, {"internal/web", asynqmon, no},
+		{"internal/notify", "/internal/ledger", yes}, {"internal/notify", "/internal/netguard", no}, {"internal/tokens", "/internal/ledger", no},
 		{"internal/config/durability", "/internal/config", yes}, {"internal/config/durability", redis, yes}, {"internal/config/durability", "/internal/ledger", no},
 		{"internal/config", "", yes}, {"internal/config", redis, yes}, {"internal/config", "/internal/secrets", yes}, {"internal/config", "/storage", no}, {"internal/secrets", aws, yes}, {"internal/notify", aws, no},
 

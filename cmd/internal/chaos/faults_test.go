@@ -52,7 +52,7 @@ func scriptNames() (map[string]string, error) {
 	}
 	names := map[string]string{}
 	for name, text := range parts {
-		names[digest(parts["lib"]+parts["admission"]+"local function main()\n"+text+"end\nlocal out = main()\nflush()\nreturn out\n")] = name
+		names[digest(parts["lib"]+parts["admission"]+parts["notes"]+"local function main()\n"+text+"end\nlocal out = main()\nflush()\nreturn out\n")] = name
 		names[digest(parts["window"]+text)] = name
 	}
 	return names, err

@@ -243,7 +243,7 @@ func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subsc
 	}
 	list := make([]scheduler.Subscriber, len(all))
 	for i, c := range all {
-		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes, Destination: Destination(c),
+		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes, Destination: Destination(c), Notify: f.told(c),
 			MaxInFlight: cmp.Or(c.MaxInFlight, f.Config.Limits.MaxInFlight), Backfill: c.Backfill == connectors.BackfillInitial}
 	}
 	return list, nil

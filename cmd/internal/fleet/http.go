@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/waybillhq/waybill/internal/web"
 	"github.com/waybillhq/waybill/monitoring"
+	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
 )
 
@@ -23,14 +25,18 @@ func (f *Fleet) Mux() *http.ServeMux {
 	return mux
 }
 
-func (f *Fleet) health() http.Handler {
+func (f *Fleet) health() *monitoring.Health {
 	health := monitoring.NewHealth(2*time.Second, f.Log)
 	health.Add("redis", func(ctx context.Context) error { return f.Redis.Ping(ctx).Err() })
 	return health
 }
 
-// SchedulerMux adds the figures and the view of the queues.
-func (f *Fleet) SchedulerMux() *http.ServeMux {
+// SchedulerMux adds the figures of the queues, the HTTP API, and the pages.
+func (f *Fleet) SchedulerMux() (*http.ServeMux, error) {
+	answers, err := f.API()
+	if err != nil {
+		return nil, err
+	}
 	f.Registry.MustRegister(monitoring.NewQueueCollector(f.Redis, tasks.QueueNames()), monitoring.NewLedgerCollector(f.ledgerFigures),
 		monitoring.NewRedisCollector(f.redisFigures), f.expiry)
 	f.Registry.MustRegister(monitoring.NewBackfillCollector(f.backfillFigures, f.Log))
@@ -38,9 +44,25 @@ func (f *Fleet) SchedulerMux() *http.ServeMux {
 		f.Registry.MustRegister(monitoring.NewActivityLag(f.activityLag, f.Log))
 	}
 	mux := f.Mux()
-	mux.Handle(QueueViewPath+"/", monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath))
-	mux.Handle("GET /{$}", http.RedirectHandler(QueueViewPath+"/", http.StatusFound))
-	return mux
+	mux.Handle("GET /readyz", f.ready())
+	mux.Handle("/v1/", answers)
+	mux.Handle("GET /openapi.json", answers)
+	mux.Handle("/", web.New(web.Options{Ledger: f.Ledger, Connectors: f.Connectors, Tokens: f.APITokens(), Destination: Destination,
+		Queues: monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath), QueuesPath: QueueViewPath, Log: f.Log}))
+	return mux, nil
+}
+
+// ready says whether the scheduler can take runs: what it keeps them in answers.
+func (f *Fleet) ready() http.Handler {
+	health := f.health()
+	health.Add("bucket", func(ctx context.Context) error {
+		_, err := f.bucket.Stat(ctx, "readyz") // that it is not there is an answer
+		if errors.Is(err, storage.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return health
 }
 
 // Serve serves handler on addr until ctx ends. It returns once it listens.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/handlers"
+	"github.com/waybillhq/waybill/internal/api"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/warehouses/snowflake"
@@ -69,7 +70,7 @@ func (f *Fleet) ApplyConnector(ctx context.Context, r handlers.Request, c connec
 			return a, err
 		}
 	}
-	a.Retried, err = f.RetryAll(ctx, ledger.Filter{Team: c.Team, Connector: c.ID, State: waybill.StateBlocked})
+	a.Retried, err = RetryAll(ctx, f.Ledger, ledger.Filter{Team: c.Team, Connector: c.ID, State: waybill.StateBlocked})
 	return a, err
 }
 
@@ -102,22 +103,28 @@ func (f *Fleet) ResumeConnector(ctx context.Context, c connectors.Connector) (bo
 	if err != nil || c.Kind != waybill.KindDatabricks {
 		return resumed, err
 	}
-	n, err := f.RetryAll(ctx, ledger.Filter{Team: c.Team, Connector: c.ID, State: waybill.StateBlocked})
+	n, err := RetryAll(ctx, f.Ledger, ledger.Filter{Team: c.Team, Connector: c.ID, State: waybill.StateBlocked})
 	return resumed || n > 0, err
+}
+
+// Retrier lists deliveries and sends them on their way again.
+type Retrier interface {
+	List(ctx context.Context, f ledger.Filter) (ledger.Page, error)
+	Retry(ctx context.Context, id string) error
 }
 
 // RetryAll sends every delivery that the filter selects on its way again. It
 // returns how many were.
-func (f *Fleet) RetryAll(ctx context.Context, filter ledger.Filter) (n int, err error) {
+func RetryAll(ctx context.Context, history Retrier, filter ledger.Filter) (n int, err error) {
 	for {
-		page, err := f.Ledger.List(ctx, filter)
+		page, err := history.List(ctx, filter)
 		if err != nil {
 			return n, err
 		}
 		for _, d := range page.Deliveries {
-			err := f.Ledger.Retry(ctx, d.ID)
-			if _, moved := errors.AsType[*ledger.StateError](err); moved {
-				continue // it moved on since it was listed
+			err := history.Retry(ctx, d.ID)
+			if movedOn(err) {
+				continue // since it was listed
 			}
 			if err != nil {
 				return n, err
@@ -128,6 +135,14 @@ func (f *Fleet) RetryAll(ctx context.Context, filter ledger.Filter) (n int, err 
 			return n, nil
 		}
 	}
+}
+
+// movedOn reports whether a delivery's state no longer allows what was asked,
+// as the ledger says it or the API.
+func movedOn(err error) bool {
+	_, state := errors.AsType[*ledger.StateError](err)
+	p, told := errors.AsType[*api.Problem](err)
+	return state || told && p.State != ""
 }
 
 // Destination is what can be paused as one: the vendor, and where the

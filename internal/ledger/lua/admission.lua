@@ -2,7 +2,7 @@
 -- that change it.
 
 -- What is known of a connector, read once.
-local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'paused', 'failures', 'held', 'deleted' }
+local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'notify', 'paused', 'failures', 'held', 'deleted' }
 local connectors = {}
 
 local function con(name)
@@ -15,17 +15,23 @@ local function con(name)
   return c
 end
 
--- keeps what the planner and the sweep know of a connector:
--- {id, team, live queue, limit, destination, "1" if ordered}
+-- keeps what the planner and the sweep know of a connector: the first of
+-- CONNECTOR, after its id.
+local DESCRIBED = 6
+
 local function describe(c)
   local known = con(c[1])
   local same = not known.deleted
-  for i = 1, 5 do same = same and known[CONNECTOR[i]] == c[i + 1] end
+  for i = 1, DESCRIBED do same = same and known[CONNECTOR[i]] == c[i + 1] end
   if same then return end
+  local change = {}
+  for i = 1, DESCRIBED do
+    known[CONNECTOR[i]] = c[i + 1]
+    change[2 * i - 1], change[2 * i] = CONNECTOR[i], c[i + 1]
+  end
   redis.call('SADD', P .. 'cns', c[1])
-  redis.call('HSET', P .. 'cn:' .. c[1], 'team', c[2], 'queue', c[3], 'limit', c[4], 'dest', c[5], 'ordered', c[6])
+  redis.call('HSET', P .. 'cn:' .. c[1], unpack(change))
   redis.call('HDEL', P .. 'cn:' .. c[1], 'deleted')
-  for i = 1, 5 do known[CONNECTOR[i]] = c[i + 1] end
 end
 
 local destinations -- that are paused

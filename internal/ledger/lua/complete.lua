@@ -15,4 +15,5 @@ not_due(id)
 redis.call('DEL', P .. 'st:' .. id)
 if con(connector).failures then redis.call('HDEL', P .. 'cn:' .. connector, 'failures') end
 event(id, { what = 'complete', attempt = num(get(id, 'attempts')) })
+note(connector, 'complete', id)
 return { 1, turns(connector, freed) }

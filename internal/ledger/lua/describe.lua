@@ -1,6 +1,6 @@
 -- Keeps what is known of a connector, and says what it has room for.
 -- KEYS[1] slot prefix
--- ARGV[1…6] connector: id, team, live queue, limit, destination, "1" if ordered
+-- ARGV[1…7] connector: id, team, live queue, limit, destination, "1" if ordered, whom to tell
 -- Returns {turns}.
 describe(ARGV)
 return { turns(ARGV[1]) }

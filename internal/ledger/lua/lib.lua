@@ -25,7 +25,7 @@
 --
 -- Admission (see admission.go):
 --
---   cn:<connector>             HASH  team, queue, limit, dest, ordered, paused, failures, deleted, held (historical ones wait)
+--   cn:<connector>             HASH  team, queue, limit, dest, ordered, notify (whom to tell), paused, failures, deleted, held (historical ones wait)
 --   cns                        SET   connectors
 --   pz                         HASH  paused destination → why (JSON)
 --   q:<queue>:<connector>      ZSET  deliveries that may go next → their order

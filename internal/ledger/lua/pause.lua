@@ -18,6 +18,11 @@ else
   if ARGV[1] == 'connector' then redis.call('HDEL', key, 'failures') end
 end
 
+if changed == 1 and ARGV[1] == 'connector' then
+  local paused_now = ARGV[3] ~= ''
+  note(ARGV[2], paused_now and 'paused' or 'recovered', '', paused_now and cjson.decode(ARGV[3]).reason)
+end
+
 local list = {}
 for _, connector in ipairs(all()) do
   if redis.call('HEXISTS', P .. 'cn:' .. connector, 'queue') == 1 then

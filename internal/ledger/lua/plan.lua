@@ -9,11 +9,11 @@
 -- KEYS[1] slot prefix
 -- ARGV[1] run  [2] generation  [3] team  [4] workflow  [5] job  [6] schema version
 -- ARGV[7] run finished at  [8] grace  [9] "1" if these are all of its deliveries, "0" if they
--- are a backfill's  [10…] ten for each delivery: id, kind, task, queue, and its connector as
--- describe takes it
+-- are a backfill's  [10…] eleven for each delivery: id, kind, task, queue, and its connector:
+-- id, team, live queue, limit, destination, "1" if ordered, whom to tell
 -- Returns {turns, what is to be enqueued, …}. One that is replaced in flight
 -- stays there, and keeps its lane.
-local FIRST, EACH = 10, 10
+local FIRST, EACH = 10, 11
 local key, gen, team, workflow = P .. 'run:' .. ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local run = redis.call('HMGET', key, 'gen', 'live')
 if num(run[1]) > gen then return { {} } end
@@ -58,7 +58,7 @@ local function plan(id, kind, task, queue, connector)
 end
 
 for i = FIRST, #ARGV, EACH do
-  describe({ unpack(ARGV, i + 4, i + 9) })
+  describe({ unpack(ARGV, i + 4, i + 10) })
   plan(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
 end
 if live > 0 then redis.call('HINCRBY', key, 'live', live) end

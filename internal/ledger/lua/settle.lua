@@ -45,6 +45,7 @@ if how == 'retrying' then
   return { 1, how, tostring(next), {}, '0' }
 end
 
+note(connector, how, id)
 local freed = leave(id)
 to_state(id, how)
 not_due(id)
@@ -53,9 +54,11 @@ if next > 0 then
   due(id, next)
 end
 local pauses = '0'
-if limit > 0 and num(get(id, 'replays')) == 0 and redis.call('HINCRBY', P .. 'cn:' .. connector, 'failures', 1) >= limit and
-  redis.call('HSETNX', P .. 'cn:' .. connector, 'paused', cjson.encode({ at = NOW, automatic = true,
-    reason = string.format('%d deliveries in a row failed by the destination; the last: %s', limit, ARGV[7]) })) == 1 then
-  con(connector).paused, pauses = 'now', '1'
+if limit > 0 and num(get(id, 'replays')) == 0 and redis.call('HINCRBY', P .. 'cn:' .. connector, 'failures', 1) >= limit then
+  local reason = string.format('%d deliveries in a row failed by the destination; the last: %s', limit, ARGV[7])
+  if redis.call('HSETNX', P .. 'cn:' .. connector, 'paused', cjson.encode({ at = NOW, automatic = true, reason = reason })) == 1 then
+    con(connector).paused, pauses = 'now', '1'
+    note(connector, 'paused', '', reason)
+  end
 end
 return { 1, how, tostring(next), turns(connector, freed), pauses }

@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"bytes"
@@ -12,83 +12,61 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/waybillhq/waybill"
-	"github.com/waybillhq/waybill/cmd/internal/fleet"
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/connectors/policies"
 	"github.com/waybillhq/waybill/internal/secrets"
 	"github.com/waybillhq/waybill/storage"
 )
 
-func (p *program) connectorCheck() *cobra.Command {
-	var policyOnly bool
-	var us policies.Identity
-	cmd := &cobra.Command{
-		Use:   "check ID",
-		Short: "Write, read back and delete a probe object, and say what is missing and how to allow it",
-		Args:  cobra.ExactArgs(1),
-		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			c, err := f.Connectors.Get(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			check := newCheck(f, c, cmd.OutOrStdout())
-			check.us = us
-			if policyOnly && c.Storage == nil {
-				return fmt.Errorf("connector %s is of kind %s: its tables are ours, and the customer allows nothing", c.ID, c.Kind)
-			}
-			if policyOnly {
-				check.policies(cmd.Context())
-				return nil
-			}
-			return check.whole(cmd.Context(), f)
-		}),
-	}
-	cmd.Flags().BoolVar(&policyOnly, "policy", false, "only print what the customer must allow, without touching the store")
-	cmd.Flags().StringVar(&us.AWS, "aws-principal", "", "ARN of our role, for policies that name us")
-	cmd.Flags().StringVar(&us.Google, "google-account", "", "e-mail of our service account, for bindings that name us")
-	cmd.Flags().StringVar(&us.Azure, "azure-principal", "", "id of our identity, for role assignments that name us")
-	return cmd
-}
-
-// check tries all that a delivery needs, and goes on after a failure: whoever
+// Check tries all that a delivery needs, and goes on after a failure: whoever
 // mends the permissions should hear of all of them at once.
-type check struct {
+type Check struct {
+	Us policies.Identity // who the customer's policies are to name
+
+	Missing  []string // permissions
+	Actions  []string // what to do about what failed, each once
+	Warnings []string
+
 	connector connectors.Connector
 	path      string // template in effect
 	brand     string
-	us        policies.Identity
 	out       io.Writer
 	now       func() time.Time
 	resolve   func(context.Context, secrets.Ref) (secrets.Secret, error)
 
 	steps, failed int
-	missing       []string // permissions
-	actions       []string // what to do about what failed, each once
-	warnings      []string
 	denied        bool
 }
 
-// newCheck is a check of a connector as the fleet would use it.
-func newCheck(f *fleet.Fleet, c connectors.Connector, out io.Writer) *check {
-	return &check{connector: c, path: probePath(c, f.Config.Brand),
+// NewCheck is a check of a connector as the fleet would use it. What it finds
+// is written to out as well, a line for each step.
+func (f *Fleet) NewCheck(c connectors.Connector, out io.Writer) *Check {
+	return &Check{connector: c, path: probePath(c, f.Config.Brand),
 		brand: f.Config.Brand, out: out, now: time.Now, resolve: secrets.NewResolver().Resolve}
 }
 
-// whole tries what the connector's kind needs.
-func (c *check) whole(ctx context.Context, f *fleet.Fleet) error {
+// NewBucketCheck is a check of our own bucket, by a probe in a folder of it.
+func (f *Fleet) NewBucketCheck(folder string) *Check {
+	return &Check{connector: connectors.Connector{Storage: &connectors.Storage{URL: f.Config.Bucket.URL}}, path: folder, brand: f.Config.Brand, out: io.Discard}
+}
+
+// Run tries what the connector's kind needs.
+func (c *Check) Run(ctx context.Context, f *Fleet) error {
 	switch {
 	case c.connector.Storage != nil:
-		return c.run(ctx, f.Store)
+		return c.Store(ctx, f.Store)
 	case c.connector.Kind == waybill.KindSnowflake:
 		return c.snowflake(ctx, f)
 	}
 	return c.tables(ctx, f)
 }
 
-func (c *check) run(ctx context.Context, open func(context.Context, connectors.Connector) (storage.Store, error)) error {
+// Where is the place that is checked.
+func (c *Check) Where() string { return c.connector.Where() }
+
+// Store tries the store that open opens.
+func (c *Check) Store(ctx context.Context, open func(context.Context, connectors.Connector) (storage.Store, error)) error {
 	c.sas(ctx)
 	store, err := open(ctx, c.connector)
 	if err != nil {
@@ -99,17 +77,17 @@ func (c *check) run(ctx context.Context, open func(context.Context, connectors.C
 	if c.failed == 0 {
 		return nil
 	}
-	if len(c.missing) > 0 {
-		fmt.Fprintf(c.out, "\nmissing: %s\n", strings.Join(c.missing, ", "))
+	if len(c.Missing) > 0 {
+		fmt.Fprintf(c.out, "\nmissing: %s\n", strings.Join(c.Missing, ", "))
 	}
 	if c.denied {
-		c.policies(ctx)
+		c.Policies(ctx)
 	}
 	return fmt.Errorf("%d of %d checks failed", c.failed, c.steps)
 }
 
 // try runs a step. Where it is refused, what the step needs is missing.
-func (c *check) try(what, step string, do func() error) {
+func (c *Check) try(what, step string, do func() error) {
 	c.steps++
 	err := do()
 	if err == nil {
@@ -119,8 +97,8 @@ func (c *check) try(what, step string, do func() error) {
 	c.failed++
 	mend := action(err)
 	fmt.Fprintf(c.out, "failed  %s: %s\n", what, mend)
-	if !slices.Contains(c.actions, mend) {
-		c.actions = append(c.actions, mend)
+	if !slices.Contains(c.Actions, mend) {
+		c.Actions = append(c.Actions, mend)
 	}
 	f, ok := errors.AsType[*waybill.Failure](err)
 	if !ok || !slices.Contains(refusals, f.Code) || c.connector.Storage == nil {
@@ -131,8 +109,8 @@ func (c *check) try(what, step string, do func() error) {
 		return
 	}
 	for name := range strings.SplitSeq(policies.Missing(c.connector, step), ", ") {
-		if name != "" && !slices.Contains(c.missing, name) {
-			c.missing = append(c.missing, name)
+		if name != "" && !slices.Contains(c.Missing, name) {
+			c.Missing = append(c.Missing, name)
 		}
 	}
 }
@@ -145,7 +123,7 @@ var refusals = []string{accessDenied, "storage.role_refused", "storage.bad_crede
 	"storage.unknown_access_key", "storage.expired_credentials", "storage.encryption_key"}
 
 // probe writes one object and looks at it from all sides.
-func (c *check) probe(ctx context.Context, store storage.Store) {
+func (c *Check) probe(ctx context.Context, store storage.Store) {
 	key := policies.ProbeKey(c.path)
 	content := []byte("Waybill was here to see whether it can deliver; this object may be deleted.\n")
 	options := storage.PutOptions{ContentType: "text/plain", Metadata: map[string]string{"x-" + c.brand + "-format": "probe"}}
@@ -199,7 +177,7 @@ func readBack(ctx context.Context, store storage.Store, key string, want []byte)
 
 // sas looks at a shared access signature before it is used: it tells when it
 // ends, which no answer of the store's does.
-func (c *check) sas(ctx context.Context) {
+func (c *Check) sas(ctx context.Context) {
 	if c.connector.Storage == nil || c.connector.Storage.Access.SAS.IsZero() {
 		return
 	}
@@ -211,17 +189,17 @@ func (c *check) sas(ctx context.Context) {
 	for _, finding := range policies.CheckSAS(token.Reveal(), c.now()) {
 		fmt.Fprintf(c.out, "%-7s %s\n", finding.Severity, finding.Text)
 		if finding.Severity != policies.Failing {
-			c.warnings = append(c.warnings, finding.Text)
+			c.Warnings = append(c.Warnings, finding.Text)
 			continue
 		}
 		c.steps, c.failed, c.denied = c.steps+1, c.failed+1, true
-		c.actions = append(c.actions, finding.Text)
+		c.Actions = append(c.Actions, finding.Text)
 	}
 }
 
-// policies prints what the customer must apply.
-func (c *check) policies(ctx context.Context) {
-	who := c.us
+// Policies prints what the customer must apply.
+func (c *Check) Policies(ctx context.Context) {
+	who := c.Us
 	if ref := c.connector.Storage.Access.ServiceAccount; !ref.IsZero() {
 		who.Google = cmp.Or(c.clientEmail(ctx, ref), "YOUR_SERVICE_ACCOUNT") // the customer's own
 	}
@@ -232,7 +210,7 @@ func (c *check) policies(ctx context.Context) {
 
 // clientEmail is the account that a key file is of, or nothing. Of the file it
 // is the one part that is not secret.
-func (c *check) clientEmail(ctx context.Context, ref secrets.Ref) string {
+func (c *Check) clientEmail(ctx context.Context, ref secrets.Ref) string {
 	text, err := c.resolve(ctx, ref)
 	if err != nil {
 		return ""

@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"bytes"
@@ -95,9 +95,9 @@ func TestCheckNamesEveryMissingPermissionAtOnce(t *testing.T) {
 			defer folder.Close()
 			c.store.Store = folder
 			var out bytes.Buffer
-			k := &check{connector: connectors.Connector{ID: "acme-lake", Storage: &connectors.Storage{URL: "s3://acme", Region: "eu-central-1", KMSKeyID: c.kms}},
+			k := &Check{connector: connectors.Connector{ID: "acme-lake", Storage: &connectors.Storage{URL: "s3://acme", Region: "eu-central-1", KMSKeyID: c.kms}},
 				path: storage.DefaultPath("kadoa"), brand: "kadoa", out: &out, now: time.Now}
-			err = k.run(t.Context(), func(context.Context, connectors.Connector) (storage.Store, error) { return &c.store, nil })
+			err = k.Store(t.Context(), func(context.Context, connectors.Connector) (storage.Store, error) { return &c.store, nil })
 			if k.failed != c.failed || (err != nil) != (c.failed > 0) {
 				t.Errorf("%d steps failed, %v, want %d\n%s", k.failed, err, c.failed, &out)
 			}
@@ -140,13 +140,13 @@ func TestCheckWarnsOfASignatureThatEnds(t *testing.T) {
 		}
 		defer folder.Close()
 		var out bytes.Buffer
-		k := &check{connector: connectors.Connector{ID: "acme-azure", Storage: &connectors.Storage{URL: "azblob://exports",
+		k := &Check{connector: connectors.Connector{ID: "acme-azure", Storage: &connectors.Storage{URL: "azblob://exports",
 			Access: connectors.Access{Account: "acmelake", SAS: secretRef(t, "env:SAS")}}},
 			path: storage.DefaultPath("kadoa"), brand: "kadoa", out: &out, now: func() time.Time { return now },
 			resolve: func(context.Context, secrets.Ref) (secrets.Secret, error) {
 				return secrets.New("sv=2022-11-02&sr=c&sp=rcwd&se=" + end + "&sig=hunter2"), nil
 			}}
-		err = k.run(t.Context(), func(context.Context, connectors.Connector) (storage.Store, error) { return folder, nil })
+		err = k.Store(t.Context(), func(context.Context, connectors.Connector) (storage.Store, error) { return folder, nil })
 		if failing := strings.HasPrefix(want, "failed"); (err != nil) != failing || strings.Contains(out.String(), "generate-sas") != failing {
 			t.Errorf("%s: %v\n%s", end, err, &out)
 		}
@@ -161,9 +161,9 @@ func TestCheckWarnsOfASignatureThatEnds(t *testing.T) {
 func TestCheckOfAStoreThatDoesNotOpen(t *testing.T) {
 	for code, policy := range map[string]bool{"storage.role_refused": true, "storage.no_bucket": false} {
 		var out bytes.Buffer
-		k := &check{connector: connectors.Connector{ID: "acme-lake", ExternalID: "waybill-EXTERNAL", Storage: &connectors.Storage{URL: "s3://acme", Region: "eu-central-1",
+		k := &Check{connector: connectors.Connector{ID: "acme-lake", ExternalID: "waybill-EXTERNAL", Storage: &connectors.Storage{URL: "s3://acme", Region: "eu-central-1",
 			Access: connectors.Access{RoleARN: "arn:aws:iam::123456789012:role/waybill"}}}, path: "kadoa/{jobId}", brand: "kadoa", out: &out}
-		err := k.run(t.Context(), func(context.Context, connectors.Connector) (storage.Store, error) {
+		err := k.Store(t.Context(), func(context.Context, connectors.Connector) (storage.Store, error) {
 			return nil, waybill.Failf(waybill.Blocked, code, "Mend it.", "vendor text")
 		})
 		if err == nil || !strings.Contains(out.String(), "failed  open the store: Mend it.") || strings.Contains(out.String(), `"sts:ExternalId": "waybill-EXTERNAL"`) != policy {
@@ -179,9 +179,9 @@ func TestThePolicyNamesTheAccountOfAKeyAndNothingElseOfIt(t *testing.T) {
 		`{"client_email":"hunter2"}`: "serviceAccount:YOUR_SERVICE_ACCOUNT",
 	} {
 		var out bytes.Buffer
-		k := &check{connector: connectors.Connector{ID: "acme-gs", Storage: &connectors.Storage{URL: "gs://acme", Access: connectors.Access{ServiceAccount: secretRef(t, "env:SA")}}},
+		k := &Check{connector: connectors.Connector{ID: "acme-gs", Storage: &connectors.Storage{URL: "gs://acme", Access: connectors.Access{ServiceAccount: secretRef(t, "env:SA")}}},
 			path: "kadoa/{jobId}", out: &out, resolve: func(context.Context, secrets.Ref) (secrets.Secret, error) { return secrets.New(text), nil }}
-		k.policies(t.Context())
+		k.Policies(t.Context())
 		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "hunter2") {
 			t.Errorf("want %q in\n%s", want, &out)
 		}
