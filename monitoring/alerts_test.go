@@ -173,6 +173,14 @@ var alertCases = []alertCase{
 	{"WaybillClocksDiffer", "behind by two seconds", one(`waybill_redis_clock_skew_seconds -2x60`), "10m", 1},
 	{"WaybillClocksDiffer", "by a tenth", one(`waybill_redis_clock_skew_seconds 0.1x60`), "10m", 0},
 	{"WaybillLeasesLost", "again and again", one(`waybill_lease_losses_total{task="export.push"} 0+1x60`), "45m", 1},
+	{"WaybillActivityLags", "the platform is away", one(`waybill_activity_lag_seconds{kind="databricks"} 60+60x60`), "40m", 1},
+	{"WaybillActivityLags", "a few minutes", one(`waybill_activity_lag_seconds{kind="databricks"} 300x60`), "40m", 0},
+	{"WaybillActivityLost", "three days late", one(`waybill_activity_late_events_total{kind="databricks",outcome="lost"} 0x10 4x60`), "20m", 1},
+	{"WaybillActivityLost", "late, and added", one(`waybill_activity_late_events_total{kind="databricks",outcome="added"} 0x10 4x60`), "20m", 0},
+	{"WaybillBackfillFails", "two runs", one(`waybill_backfill_runs{what="failed"} 2x90`), "80m", 1},
+	{"WaybillBackfillFails", "they were mended", one(`waybill_backfill_runs{what="failed"} 2x30 0x60`), "80m", 0},
+	{"WaybillBackfillStopped", "one", one(`waybill_backfills{state="failed"} 1x60`), "30m", 1},
+	{"WaybillBackfillStopped", "one is complete", one(`waybill_backfills{state="complete"} 1x60`, `waybill_backfills{state="failed"} 0x60`), "30m", 0},
 	{"WaybillLeasesLost", "when a worker was killed", one(`waybill_lease_losses_total{task="export.push"} 0x20 8x60`), "45m", 0},
 }
 

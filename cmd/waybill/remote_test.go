@@ -69,7 +69,7 @@ func TestTheCommandsAskASchedulerInPlaceOfRedis(t *testing.T) {
 	if _, stderr, err := remote(producer, "delivery", "retry", id); err == nil || !strings.Contains(stderr, "scope ops") {
 		t.Errorf("a producer's retry: %v %s", err, stderr)
 	}
-	if _, stderr, err := remote(ops, "delivery", "retry", id); err == nil || !strings.Contains(stderr, "only failed and blocked deliveries are retried") {
+	if _, stderr, err := remote(ops, "delivery", "retry", id); err == nil || !strings.Contains(stderr, "only failed, blocked and unpublished deliveries are retried") {
 		t.Errorf("a retry of what goes on by itself: %v %s", err, stderr)
 	}
 	if out, stderr, err := remote(ops, "delivery", "retry", "--state", "blocked"); err != nil || !strings.Contains(out, "0 deliveries") {

@@ -45,6 +45,7 @@ type Fleet struct {
 	secrets *secrets.Resolver
 	guard   *netguard.Guard
 	metrics *monitoring.Metrics
+	rounds  func() *monitoring.SchedulerMetrics // of a process that schedules
 	expiry  *monitoring.Expiries
 	memory  *storage.PartMemory
 
@@ -72,7 +73,10 @@ func New(cfg config.Config, log *slog.Logger) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
-	return &Fleet{Config: cfg, Log: log, Registry: monitoring.NewRegistry(), expiry: monitoring.NewExpiries(), guard: guard, secrets: secrets.NewResolver(),
+	registry := monitoring.NewRegistry()
+	return &Fleet{rounds: sync.OnceValue(func() *monitoring.SchedulerMetrics {
+		return monitoring.NewSchedulerMetrics(registry, append(scheduler.Works(), workExpiries, workOperations)...)
+	}), Config: cfg, Log: log, Registry: registry, expiry: monitoring.NewExpiries(), guard: guard, secrets: secrets.NewResolver(),
 		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}, nil
 }
 
@@ -227,10 +231,9 @@ func (f *Fleet) platform() source.Platform {
 
 // Scheduler returns a scheduler.
 func (f *Fleet) Scheduler() *scheduler.Scheduler {
-	metrics := monitoring.NewSchedulerMetrics(f.Registry, append(scheduler.Works(), workExpiries, workOperations)...)
 	return scheduler.New(scheduler.Config{
 		Ledger: f.Ledger, Subscribers: f.subscribers, Sweep: f.Config.Times.Sweep, Retention: f.Config.Times.Retention, Entries: f.entries(),
-		Log: f.Log, Redis: f.Redis, Metrics: metrics, Besides: []scheduler.Work{
+		Log: f.Log, Redis: f.Redis, Metrics: f.rounds(), Besides: []scheduler.Work{
 			{Name: workExpiries, Every: expiriesEvery, Do: f.watchExpiries},
 			{Name: workOperations, Every: operationsEvery, Do: f.Operations().Resume},
 		}})
