@@ -46,11 +46,11 @@ type Config struct {
 	Subscribers Subscribers
 	Inspector   Inspector // default: asynq on Redis
 	Redis       redis.UniversalClient
-	Sweep       time.Duration               // between sweeps; default 3 s
-	Entries     Entries                     // what is due at regular times; nil: nothing
-	Ticks       time.Duration               // between looks at what is due; default 1 s
-	Retention   time.Duration               // after which what is settled leaves the ledger; default 30 days
-	Besides     []Work                      // what else is done at regular times
+	Sweep       time.Duration // between sweeps; default 3 s
+	Entries     Entries       // what is due at regular times; nil: nothing
+	Ticks       time.Duration // between looks at what is due; default 1 s
+	Retention   time.Duration // after which what is settled leaves the ledger; default 30 days
+	Besides     []Work        // what else is done at regular times
 	Metrics     *monitoring.SchedulerMetrics
 	Log         *slog.Logger
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestTheCommandsAskASchedulerInPlaceOfRedis(t *testing.T) {
 	address := scheduler.addr
 	base := f.env
 	remote := func(token string, args ...string) (string, string, error) {
-		f.env = append(base[:len(base):len(base)], "WAYBILL_CONFIG=/nowhere.yaml", "WAYBILL_TOKEN="+token)
+		f.env = slices.Concat(base, []string{"WAYBILL_CONFIG=/nowhere.yaml", "WAYBILL_TOKEN=" + token})
 		defer func() { f.env = base }()
 		return f.cli(t, append(args, "--server", "http://"+address)...)
 	}

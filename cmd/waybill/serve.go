@@ -45,7 +45,7 @@ func (p *program) worker() *cobra.Command {
 			return serve(cmd.Context(), f, listen, f.Mux(), func(ctx context.Context) error { return w.Run(ctx, p.force) })
 		},
 	}
-	cmd.Flags().StringVar(&queues, "queues", "export=8,snowflake=4,delta=4,backfill=2", "queue=handlers at a time, separated by commas")
+	cmd.Flags().StringVar(&queues, "queues", "export=8,snowflake=4,delta=4,activity=2,backfill=2", "queue=handlers at a time, separated by commas")
 	cmd.Flags().StringVar(&listen, "listen", ":9100", "address of /metrics and /healthz")
 	return cmd
 }

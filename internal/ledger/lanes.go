@@ -122,5 +122,5 @@ func (l *Ledger) Unpublished(ctx context.Context, lane *Lane, d waybill.Delivery
 	if err != nil {
 		return err
 	}
-	return l.moved(ctx, d.ID, r, "cancel it first, or wait until it is complete")
+	return l.moved(d.ID, r, "cancel it first, or wait until it is complete")
 }

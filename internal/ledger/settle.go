@@ -121,11 +121,11 @@ func (l *Ledger) change(ctx context.Context, s *redis.Script, id, what, refusal 
 	if err != nil {
 		return err
 	}
-	return l.moved(ctx, id, r, refusal)
+	return l.moved(id, r, refusal)
 }
 
 // moved reads what a script that moves a delivery returned.
-func (l *Ledger) moved(ctx context.Context, id string, r reply, refusal string) error {
+func (l *Ledger) moved(id string, r reply, refusal string) error {
 	switch outcome := r.text(0); outcome {
 	case "OK":
 		l.admit(r.turns(1))
