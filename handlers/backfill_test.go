@@ -263,7 +263,7 @@ func TestAProcessMayDieAnywhereInABackfill(t *testing.T) {
 	p.titles(7)
 	p.connector.Workflows = []string{"wf_movies"}
 	died := 0
-	for n := int64(0); ; n += 1 + n/8 { // all of the beginning, then samples
+	for n := int64(0); ; n += 1 + n/4 { // all of the beginning, then samples
 		p.fresh()
 		calm := p.process(long)
 		calm.live(p.runs[6])
