@@ -32,7 +32,7 @@ func TestDashboards(t *testing.T) {
 			}
 			// Without a problem both return an empty list of problems, which is no nil
 			// error; the strict reading then takes its own panels for unreadable and drops them.
-			var strict, d dashboard.Dashboard
+			var strict, d dashboard.Dashboard //nolint:staticcheck // the classic schema, which every Grafana loads
 			if err := strict.UnmarshalJSONStrict(text); err != nil && err.Error() != "" {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-func checkPanels(t *testing.T, d dashboard.Dashboard) {
+func checkPanels(t *testing.T, d dashboard.Dashboard) { //nolint:staticcheck // likewise
 	t.Helper()
 	ids, places := map[uint32]bool{}, map[string]bool{}
 	var expressions []string

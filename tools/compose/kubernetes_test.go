@@ -64,7 +64,7 @@ func manifests(t *testing.T) cluster {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, doc := range bytes.Split(text, []byte("\n---\n")) {
+		for doc := range bytes.SplitSeq(text, []byte("\n---\n")) {
 			c.add(t, name, doc)
 		}
 	}
