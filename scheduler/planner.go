@@ -19,33 +19,44 @@ const (
 	planners  = 16  // that work at once: most of the time our bucket or Redis is waited for
 )
 
-// PlanAll plans every accepted run that has no deliveries yet.
+// PlanAll plans every accepted run that has no deliveries yet, and returns when
+// what there was room for is admitted.
 func (s *Scheduler) PlanAll(ctx context.Context) error {
+	defer s.cfg.Ledger.Wait()
+	return s.planAll(ctx)
+}
+
+func (s *Scheduler) planAll(ctx context.Context) error {
 	for {
 		runs, err := s.cfg.Ledger.Unplanned(ctx, planBatch)
 		if err != nil || len(runs) == 0 {
 			return err
 		}
 		errs := make([]error, len(runs))
-		plans := make([]plan, len(runs))
+		plans := make([]ledger.RunPlan, len(runs))
 		atOnce(len(runs), func(i int) { plans[i], errs[i] = s.prepare(ctx, runs[i]) })
 		// Runs of one team are planned in the order they were accepted.
 		teams := map[string][]int{}
 		for i, key := range runs {
-			teams[key.TeamID] = append(teams[key.TeamID], i)
+			if errs[i] == nil {
+				teams[key.TeamID] = append(teams[key.TeamID], i)
+			}
 		}
 		lists := slices.Collect(maps.Values(teams))
 		atOnce(len(lists), func(n int) {
-			for _, i := range lists[n] {
-				if errs[i] == nil {
-					errs[i] = s.cfg.Ledger.Plan(ctx, plans[i].accepted, plans[i].deliveries)
-				}
-				if errs[i] != nil {
-					errs[i] = fmt.Errorf("run %s: %w", runs[i], errs[i])
-				}
+			own := make([]ledger.RunPlan, len(lists[n]))
+			for k, i := range lists[n] {
+				own[k] = plans[i]
+			}
+			for k, err := range s.cfg.Ledger.PlanEach(ctx, own) {
+				errs[lists[n][k]] = err
 			}
 		})
-		s.cfg.Ledger.Wait()
+		for i, err := range errs {
+			if err != nil {
+				errs[i] = fmt.Errorf("run %s: %w", runs[i], err)
+			}
+		}
 		if err := errors.Join(errs...); err != nil {
 			return err // those runs are still listed: the next round tries them
 		}
@@ -62,16 +73,10 @@ func atOnce(n int, do func(i int)) {
 	_ = g.Wait() // there is none
 }
 
-// plan is what a run becomes.
-type plan struct {
-	accepted   ledger.Accepted
-	deliveries []ledger.Planned
-}
-
 // prepare finds the connectors of a run's own team that want it, and has our
 // bucket know of them before the run is planned.
-func (s *Scheduler) prepare(ctx context.Context, key waybill.RunKey) (p plan, err error) {
-	if p.accepted, err = s.cfg.Ledger.Run(ctx, key); err != nil {
+func (s *Scheduler) prepare(ctx context.Context, key waybill.RunKey) (p ledger.RunPlan, err error) {
+	if p.Run, err = s.cfg.Ledger.Run(ctx, key); err != nil {
 		return p, err
 	}
 	subscribers, err := s.cfg.Subscribers(ctx, key.TeamID)
@@ -84,7 +89,7 @@ func (s *Scheduler) prepare(ctx context.Context, key waybill.RunKey) (p plan, er
 			wanted = append(wanted, c.ID)
 		}
 	}
-	goes, err := s.cfg.Ledger.MirrorRun(ctx, p.accepted, wanted)
+	goes, err := s.cfg.Ledger.MirrorRun(ctx, p.Run, wanted)
 	if err != nil {
 		return p, err
 	}
@@ -97,15 +102,15 @@ func (s *Scheduler) prepare(ctx context.Context, key waybill.RunKey) (p plan, er
 			return p, fmt.Errorf("connector %s: no task of this version delivers to kind %q", c.ID, c.Kind)
 		}
 		queue := first.Queue
-		if p.accepted.Historical() || slices.Contains(goes.Backfilled, c.ID) && !slices.Contains(wanted, c.ID) {
+		if p.Run.Historical() || slices.Contains(goes.Backfilled, c.ID) && !slices.Contains(wanted, c.ID) {
 			queue = ledger.Backfill // Redis was lost, and this run comes back
 		} else if err := s.beginBackfill(ctx, c); err != nil {
 			return p, err
 		}
-		p.deliveries = append(p.deliveries, ledger.Planned{Task: first.Name, Queue: queue, Connector: c.forLedger(first)})
+		p.Deliveries = append(p.Deliveries, ledger.Planned{Task: first.Name, Queue: queue, Connector: c.forLedger(first)})
 	}
 	s.cfg.Log.InfoContext(ctx, "run planned", "team", key.TeamID, "workflow", key.WorkflowID, "job", key.JobID,
-		"generation", p.accepted.Generation, "schemaVersion", p.accepted.SchemaVersion, "deliveries", len(p.deliveries))
+		"generation", p.Run.Generation, "schemaVersion", p.Run.SchemaVersion, "deliveries", len(p.Deliveries))
 	return p, nil
 }
 

@@ -104,7 +104,7 @@ func New(cfg Config) *Scheduler {
 func (s *Scheduler) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	wakes := s.cfg.Ledger.Wakes(ctx)
-	loops.Go(func() { s.every(ctx, Work{WorkPlan, s.cfg.Sweep, s.PlanAll}, wakes) })
+	loops.Go(func() { s.every(ctx, Work{WorkPlan, s.cfg.Sweep, s.planAll}, wakes) })
 	for _, w := range append([]Work{
 		{WorkSweep, s.cfg.Sweep, s.Sweep},
 		{WorkDescribe, s.cfg.Sweep * describeEvery, s.describe},

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/waybillhq/waybill"
 )
 
@@ -24,7 +22,7 @@ import (
 var (
 	admitScript    = script("admit")
 	describeScript = script("describe")
-	turnScript     = redis.NewScript(lua("window") + lua("turn"))
+	turnScript     = named("turn", lua("window")+lua("turn"))
 )
 
 // Backfill is the queue of historical deliveries, whatever their task.

@@ -271,7 +271,7 @@ func (l *Ledger) Bring(ctx context.Context, runs []waybill.Run, d Planned) error
 		return err
 	}
 	for _, a := range accepted {
-		if err := l.plan(ctx, a, []Planned{d}, false); err != nil {
+		if err := l.plan(ctx, []RunPlan{{a, []Planned{d}}}, false)[0]; err != nil {
 			return fmt.Errorf("run %s: %w", a.Run.RunKey, err)
 		}
 	}

@@ -46,15 +46,7 @@ type documents struct {
 	kind   string
 }
 
-var keepScript = redis.NewScript(mustRead("lua/keep.lua"))
-
-func mustRead(name string) string {
-	text, err := luaFiles.ReadFile(name)
-	if err != nil {
-		panic(err) // the files are part of the program
-	}
-	return string(text)
-}
+var keepScript = named("keep", lua("keep"))
 
 const documentKinds = "wb:{docs}:kinds" // SET
 

@@ -9,12 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/waybillhq/waybill"
 )
 
-var rightScript, rightBackScript = redis.NewScript(lua("right")), redis.NewScript(lua("rightback"))
+var rightScript, rightBackScript = named("right", lua("right")), named("rightback", lua("rightback"))
 
 // Hold is the right to do something that is done one at a time over the whole
 // fleet, such as the activity log of one connector. It is no fence: what is

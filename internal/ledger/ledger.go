@@ -10,7 +10,6 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,23 +91,6 @@ var (
 	ErrLost = errors.New("the attempt no longer holds its delivery")
 )
 
-//go:embed lua/*.lua
-var luaFiles embed.FS
-
-// script loads lua/name.lua, which works on one slot, behind what such scripts
-// share. What it changed of deliveries is written when it returns.
-func script(name string) *redis.Script {
-	return redis.NewScript(lua("lib") + lua("admission") + lua("notes") + "local function main()\n" + lua(name) + "end\nlocal out = main()\nflush()\nreturn out\n")
-}
-
-func lua(name string) string {
-	text, err := luaFiles.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(err) // the files are part of the program
-	}
-	return string(text)
-}
-
 // prefix is KEYS[1] of every script and the start of every key of a slot.
 func prefix(slot int) string { return fmt.Sprintf("wb:{s%02d}:", slot) }
 
@@ -137,10 +119,11 @@ type call struct {
 	args   []any
 }
 
-// runEach runs a script for each call, in one round trip and in their order.
-func (l *Ledger) runEach(ctx context.Context, s *redis.Script, calls []call) ([]reply, []error) {
+// runEach runs a script for each call, in one round trip and in their order,
+// and what else is to be sent behind them.
+func (l *Ledger) runEach(ctx context.Context, s *redis.Script, calls []call, behind ...func(redis.Pipeliner)) ([]reply, []error) {
 	replies, errs := make([]reply, len(calls)), make([]error, len(calls))
-	if len(calls) == 1 {
+	if len(calls) == 1 && behind == nil {
 		replies[0], errs[0] = l.run(ctx, s, calls[0].prefix, calls[0].args...)
 		return replies, errs
 	}
@@ -148,6 +131,9 @@ func (l *Ledger) runEach(ctx context.Context, s *redis.Script, calls []call) ([]
 	_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
 		for i, c := range calls {
 			sent[i] = s.EvalSha(ctx, p, []string{c.prefix}, c.args...)
+		}
+		for _, send := range behind {
+			send(p)
 		}
 		return nil
 	})
@@ -186,15 +172,6 @@ func (r reply) list(i int) reply {
 	}
 	l, _ := r[i].([]any)
 	return l
-}
-
-// fields are names and values in turns, as HGETALL gives them.
-func (r reply) fields() map[string]string {
-	m := make(map[string]string, len(r)/2)
-	for i := 0; i+1 < len(r); i += 2 {
-		m[r.text(i)] = r.text(i + 1)
-	}
-	return m
 }
 
 func (r reply) int(i int) int64 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -176,31 +177,49 @@ type Planned struct {
 	Queue string // the connector's own, or [Backfill]
 }
 
+// RunPlan is what an accepted run becomes.
+type RunPlan struct {
+	Run        Accepted
+	Deliveries []Planned
+}
+
 // Plan writes the deliveries of an accepted run, all at once, and admits what
 // their connectors have room for, beside the caller: see [Ledger.Wait]. It is
 // idempotent.
 func (l *Ledger) Plan(ctx context.Context, a Accepted, deliveries []Planned) error {
-	return l.plan(ctx, a, deliveries, true)
+	return l.plan(ctx, []RunPlan{{a, deliveries}}, true)[0]
 }
 
-// plan does so; whole says that the run has no other deliveries.
-func (l *Ledger) plan(ctx context.Context, a Accepted, deliveries []Planned, whole bool) error {
-	key := a.Run.RunKey
-	args := []any{key.String(), a.Generation, key.TeamID, key.WorkflowID, key.JobID, a.SchemaVersion, a.Run.FinishedAt.UnixMilli(),
-		millis(l.opts.Grace), flag(whole)}
-	for _, d := range deliveries {
-		if d.Team != key.TeamID {
-			return fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)
+// PlanEach does so for runs of one team, in their order and one round trip. It
+// returns an error, or nil, for each.
+func (l *Ledger) PlanEach(ctx context.Context, runs []RunPlan) []error {
+	return l.plan(ctx, runs, true)
+}
+
+// plan does so; whole says that the runs have no other deliveries.
+func (l *Ledger) plan(ctx context.Context, runs []RunPlan, whole bool) []error {
+	calls := make([]call, len(runs))
+	for i, p := range runs {
+		key := p.Run.Run.RunKey
+		args := []any{key.String(), p.Run.Generation, key.TeamID, key.WorkflowID, key.JobID, p.Run.SchemaVersion, p.Run.Run.FinishedAt.UnixMilli(),
+			millis(l.opts.Grace), flag(whole)}
+		for _, d := range p.Deliveries {
+			if d.Team != key.TeamID { // scripts of several slots would be one's
+				return slices.Repeat([]error{fmt.Errorf("connector %s is not of team %s, whose run this is", d.ID, key.TeamID)}, len(runs))
+			}
+			args = append(append(args, waybill.DeliveryID(key, d.ID), string(d.Kind), d.Task, d.Queue), d.args()...)
 		}
-		args = append(append(args, waybill.DeliveryID(key, d.ID), string(d.Kind), d.Task, d.Queue), d.args()...)
+		calls[i] = call{prefix(waybill.Slot(key.TeamID)), args}
 	}
-	r, err := l.run(ctx, planScript, prefix(waybill.Slot(key.TeamID)), args...)
-	if err != nil {
-		return err
+	replies, errs := l.runEach(ctx, planScript, calls)
+	var ready []Ready
+	var turns []turn
+	for _, r := range replies {
+		ready, turns = append(ready, r.ready(1)...), append(turns, r.turns(0)...)
 	}
-	l.dispatch(ctx, r.ready(1))
-	l.admit(r.turns(0))
-	return nil
+	l.dispatch(ctx, ready)
+	l.admit(turns)
+	return errs
 }
 
 // flag is how scripts are told yes or no.

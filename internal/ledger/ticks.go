@@ -10,7 +10,7 @@ import (
 
 const ticksKey = "wb:{ticks}:last" // HASH entry → unix time of its last tick
 
-var tickedScript = redis.NewScript(lua("ticked"))
+var tickedScript = named("ticked", lua("ticked"))
 
 // Ticks returns Redis's time, and the last tick of each entry.
 func (l *Ledger) Ticks(ctx context.Context) (now time.Time, last map[string]int64, err error) {

@@ -2,8 +2,6 @@ package chaos
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -18,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
 )
 
 // faults stands between a process and Redis. It loses what is on the way, kills
@@ -26,41 +25,15 @@ import (
 type faults struct {
 	role
 	rng   *rand.Rand
-	names map[string]string // SHA-1 of a ledger's script → its name
+	names map[string]string // of the ledger's scripts, by their SHA-1
 	mu    sync.Mutex
 	lost  map[string]bool // tasks whose completion was lost once
 }
 
 var _ redis.Hook = (*faults)(nil)
 
-func newFaults(r role) (*faults, error) {
-	names, err := scriptNames()
-	return &faults{role: r, rng: rand.New(rand.NewPCG(r.Seed, uint64(os.Getpid()))), names: names, lost: map[string]bool{}}, err
-}
-
-// scriptNames tells the ledger's scripts apart by what Redis calls them: the
-// SHA-1 of its own text and what the ledger puts around it.
-func scriptNames() (map[string]string, error) {
-	texts, err := filepath.Glob("../../../internal/ledger/lua/*.lua")
-	parts := map[string]string{}
-	for _, file := range texts {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		parts[strings.TrimSuffix(filepath.Base(file), ".lua")] = string(text)
-	}
-	names := map[string]string{}
-	for name, text := range parts {
-		names[digest(parts["lib"]+parts["admission"]+parts["notes"]+"local function main()\n"+text+"end\nlocal out = main()\nflush()\nreturn out\n")] = name
-		names[digest(parts["window"]+text)] = name
-	}
-	return names, err
-}
-
-func digest(source string) string {
-	sum := sha1.Sum([]byte(source))
-	return hex.EncodeToString(sum[:])
+func newFaults(r role) *faults {
+	return &faults{role: r, rng: rand.New(rand.NewPCG(r.Seed, uint64(os.Getpid()))), names: ledger.Scripts(), lost: map[string]bool{}}
 }
 
 func (*faults) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -122,7 +95,7 @@ func (f *faults) name(cmd redis.Cmder) string {
 	}
 	sha := fmt.Sprint(args[1])
 	if cmd.Name() == "eval" {
-		sha = digest(sha)
+		sha = redis.NewScript(sha).Hash()
 	}
 	if name, ok := f.names[sha]; ok {
 		return name

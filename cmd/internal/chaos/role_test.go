@@ -86,10 +86,7 @@ func play(file string) error {
 	if err != nil {
 		return err
 	}
-	broken, err := newFaults(r)
-	if err != nil {
-		return err
-	}
+	broken := newFaults(r)
 	work, err := map[string]func(*fleet.Fleet) (func(context.Context, context.Context) error, error){
 		"worker": r.worker, "scheduler": r.scheduler, "producer": r.producer}[r.Kind](f)
 	if err != nil {

@@ -24,7 +24,7 @@ if old[1] and historical then return { 'SAME', old[2], old[3], old[4] } end
 if brought and (old[1] == ARGV[2] or brought == ARGV[9]) then
   redis.call('HSET', key, 'alias', ARGV[2])
   redis.call('HDEL', key, 'historical')
-  redis.call('ZADD', P .. 'plan', NOW, ARGV[1])
+  redis.call('ZADD', P .. 'plan', AT, ARGV[1])
   redis.call('ZREM', P .. 'idle', ARGV[1])
   return { 'NEW', old[2], old[3], old[4] }
 end
@@ -45,13 +45,13 @@ local known = redis.call('HMGET', P .. 'versions:' .. ARGV[5], ARGV[6], 'last')
 local version = known[1]
 if not version then return { 'VERSION', known[2] or '0' } end
 local gen = num(old[2]) + 1
-redis.call('HSET', key, 'revision', ARGV[2], 'gen', gen, 'version', version, 'run', ARGV[3], 'accepted', NOW)
+redis.call('HSET', key, 'revision', ARGV[2], 'gen', gen, 'version', version, 'run', ARGV[3], 'accepted', AT)
 redis.call('HDEL', key, 'historical', 'alias')
 if historical then
   redis.call('HSET', key, 'historical', ARGV[9])
-  redis.call('ZADD', P .. 'idle', NOW, ARGV[1])
+  redis.call('ZADD', P .. 'idle', AT, ARGV[1])
 else
-  redis.call('ZADD', P .. 'plan', NOW, ARGV[1])
+  redis.call('ZADD', P .. 'plan', AT, ARGV[1])
   redis.call('ZREM', P .. 'idle', ARGV[1])
 end
 return { old[1] and 'REPLACED' or 'NEW', tostring(gen), tostring(version), ARGV[3] }

@@ -2,36 +2,38 @@
 -- that change it.
 
 -- What is known of a connector, read once.
-local CONNECTOR = { 'team', 'queue', 'limit', 'dest', 'ordered', 'notify', 'paused', 'failures', 'held', 'deleted' }
 local connectors = {}
 
 local function con(name)
   local c = connectors[name]
   if not c then
-    c = {}
-    for i, value in ipairs(redis.call('HMGET', P .. 'cn:' .. name, unpack(CONNECTOR))) do c[CONNECTOR[i]] = value end
+    local v = redis.call('HMGET', P .. 'cn:' .. name, 'team', 'queue', 'limit', 'dest', 'ordered', 'notify', 'paused', 'failures', 'held', 'deleted')
+    c = { team = v[1], queue = v[2], limit = v[3], dest = v[4], ordered = v[5], notify = v[6], paused = v[7], failures = v[8], held = v[9],
+      deleted = v[10] }
     connectors[name] = c
   end
   return c
 end
 
--- keeps what the planner and the sweep know of a connector: the first of
--- CONNECTOR, after its id.
-local DESCRIBED = 6
+-- what the planner and the sweep know of a connector, in the order in which
+-- they give it behind its id.
+local DESCRIBED = { 'team', 'queue', 'limit', 'dest', 'ordered', 'notify' }
 
-local function describe(c)
-  local known = con(c[1])
+-- keeps what ARGV says of a connector from its id on.
+local function describe(from)
+  local name = ARGV[from]
+  local known, change = con(name), {}
   local same = not known.deleted
-  for i = 1, DESCRIBED do same = same and known[CONNECTOR[i]] == c[i + 1] end
-  if same then return end
-  local change = {}
-  for i = 1, DESCRIBED do
-    known[CONNECTOR[i]] = c[i + 1]
-    change[2 * i - 1], change[2 * i] = CONNECTOR[i], c[i + 1]
+  for i, field in ipairs(DESCRIBED) do
+    local value = ARGV[from + i]
+    same = same and known[field] == value
+    known[field] = value
+    change[2 * i - 1], change[2 * i] = field, value
   end
-  redis.call('SADD', P .. 'cns', c[1])
-  redis.call('HSET', P .. 'cn:' .. c[1], unpack(change))
-  redis.call('HDEL', P .. 'cn:' .. c[1], 'deleted')
+  if same then return end
+  redis.call('SADD', P .. 'cns', name)
+  redis.call('HSET', P .. 'cn:' .. name, unpack(change))
+  redis.call('HDEL', P .. 'cn:' .. name, 'deleted')
 end
 
 local destinations -- that are paused
@@ -70,6 +72,7 @@ local function room(connector, queue)
 end
 
 local rooms = {} -- of connectors that were looked at since they changed
+local served = {} -- connectors' numbers that were given here
 
 -- notes whether a connector has room and work in a queue.
 local function refresh_queue(connector, queue)
@@ -77,7 +80,8 @@ local function refresh_queue(connector, queue)
   local rq = P .. 'rq:' .. queue .. ':' .. team
   rooms[queue .. '/' .. connector] = n
   if n > 0 then
-    redis.call('ZADD', rq, num(redis.call('HGET', P .. 'cn:' .. connector, 'served:' .. queue)), connector)
+    local number = served[queue .. '/' .. connector] or redis.call('HGET', P .. 'cn:' .. connector, 'served:' .. queue)
+    redis.call('ZADD', rq, number or '0', connector)
     redis.call('SADD', P .. 'tw:' .. queue, team)
   elseif redis.call('ZREM', rq, connector) == 1 and redis.call('EXISTS', rq) == 0 then
     redis.call('SREM', P .. 'tw:' .. queue, team)
@@ -115,7 +119,10 @@ end
 
 local function lane(id)
   local connector = get(id, 'connector')
-  if con(connector).ordered ~= '1' then return nil end
+  local known = connectors[connector]
+  local ordered = known and known.ordered
+  if not known then ordered = redis.call('HGET', P .. 'cn:' .. connector, 'ordered') end
+  if ordered ~= '1' then return nil end
   return connector .. '/' .. get(id, 'workflow'), connector
 end
 
@@ -139,8 +146,8 @@ local function backlog(id, connector) return P .. 'q:' .. get(id, 'queue') .. ':
 -- the order of waiting deliveries: live ones as they came, behind them
 -- historical ones, the oldest run first.
 local function order(id)
-  if get(id, 'queue') == BACKFILL then return 1e15 + num(get(id, 'finished')) end
-  return num(get(id, 'created'))
+  if get(id, 'queue') == BACKFILL then return string.format('%.0f', 1e15 + num(get(id, 'finished'))) end
+  return get(id, 'created')
 end
 
 -- offers the first of a free lane, and nothing of one that is held.
@@ -164,7 +171,7 @@ end
 local function wait(id)
   to_state(id, 'waiting')
   not_due(id)
-  redis.call('ZADD', open(id), NOW, id)
+  redis.call('ZADD', open(id), AT, id)
   local name, connector = lane(id)
   if name then
     redis.call('ZADD', P .. 'ln:' .. name, order(id), id)
@@ -186,7 +193,9 @@ local function take(queue, connector, ticket)
     redis.call('HDEL', P .. 'lane:offer', name)
     redis.call('HSET', P .. 'lane:holder', name, id)
   end
-  redis.call('HSET', P .. 'cn:' .. connector, 'served:' .. queue, redis.call('INCR', P .. 'served'))
+  local number = string.format('%d', redis.call('INCR', P .. 'served'))
+  redis.call('HSET', P .. 'cn:' .. connector, 'served:' .. queue, number)
+  served[queue .. '/' .. connector] = number
   return id
 end
 

@@ -3,9 +3,9 @@
 -- ARGV[1] delivery  [2] generation  [3] enqueue counter of the caller's task
 -- ARGV[4] nonce of the caller  [5] lease  [6] most crashes
 -- Returns {outcome, …}:
---   OK, poison, delivery, run  the caller holds the delivery until its lease ends; poison is 1
+--   OK, poison, fence, run  the caller holds the delivery until its lease ends; poison is 1
 --                        if too many of its attempts ended without a word: settle it, do not try;
---                        then all fields of the delivery and of its run, as HGETALL gives them
+--                        of its run revision, generation, schema version, and the run as JSON
 --   BUSY, milliseconds   another attempt, or an operation in its lane, holds it that long at most
 --   EARLY, milliseconds  its time has not come
 --   GONE                 no such delivery, settled, or another task has taken this one's place
@@ -15,9 +15,8 @@
 local id = ARGV[1]
 
 local function held(poison)
-  flush()
-  local run = redis.call('HGETALL', P .. 'run:' .. get(id, 'team') .. '/' .. get(id, 'workflow') .. '/' .. get(id, 'job'))
-  return { 'OK', poison, redis.call('HGETALL', dkey(id)), run }
+  local run = P .. 'run:' .. get(id, 'team') .. '/' .. get(id, 'workflow') .. '/' .. get(id, 'job')
+  return { 'OK', poison, get(id, 'fence'), redis.call('HMGET', run, 'revision', 'gen', 'version', 'run') }
 end
 
 local state = get(id, 'state')

@@ -2,5 +2,5 @@
 -- KEYS[1] slot prefix
 -- ARGV[1…7] connector: id, team, live queue, limit, destination, "1" if ordered, whom to tell
 -- Returns {turns}.
-describe(ARGV)
+describe(1)
 return { turns(ARGV[1]) }

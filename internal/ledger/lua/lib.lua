@@ -45,6 +45,7 @@
 local P = KEYS[1]
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
+local AT = string.format('%d', NOW)
 local HISTORY = 100
 local BACKFILL = 'backfill' -- the queue of historical deliveries
 
@@ -55,14 +56,13 @@ local function num(v) return tonumber(v or 0) or 0 end
 -- Deliveries as the script sees them. Each is read once, and what changes is
 -- written once, at the script's end: see flush. What most scripts want is read
 -- at first, the rest when it is asked for.
-local FIELDS = { 'gen', 'state', 'connector', 'workflow', 'queue', 'created', 'fence', 'attempts', 'n' }
-local deliveries = {}
+local deliveries, changes = {}, {}
 
 local function delivery(id)
   local d = deliveries[id]
   if not d then
-    d = { is = {}, set = {}, unset = {} }
-    for i, value in ipairs(redis.call('HMGET', dkey(id), unpack(FIELDS))) do d.is[FIELDS[i]] = value end
+    local v = redis.call('HMGET', P .. 'd:' .. id, 'gen', 'state', 'connector', 'workflow', 'queue', 'created', 'fence', 'attempts', 'n')
+    d = { gen = v[1], state = v[2], connector = v[3], workflow = v[4], queue = v[5], created = v[6], fence = v[7], attempts = v[8], n = v[9] }
     deliveries[id] = d
   end
   return d
@@ -70,24 +70,43 @@ end
 
 -- a field's text, or false where it has none.
 local function get(id, field)
-  local is = delivery(id).is
-  if is[field] == nil then is[field] = redis.call('HGET', dkey(id), field) end
-  return is[field]
+  local d = deliveries[id] or delivery(id)
+  local value = d[field]
+  if value == nil then
+    value = redis.call('HGET', P .. 'd:' .. id, field)
+    d[field] = value
+  end
+  return value
 end
 
-local function set(id, ...)
-  local d, change = delivery(id), { ... }
-  for i = 1, #change, 2 do
-    local field, value = change[i], change[i + 1]
-    if type(value) == 'number' then value = string.format('%d', value) end
-    d.is[field], d.set[field], d.unset[field] = value, value, nil
+-- a delivery, and what is to be written of it.
+local function change(id)
+  local d, list = deliveries[id] or delivery(id), changes[id]
+  if not list then
+    list = { set = { 'HSET', P .. 'd:' .. id, 'updated', AT }, n = 4, gone = {} }
+    changes[id] = list
   end
+  return d, list
+end
+
+-- sets fields: name, value, ….
+local function set(id, ...)
+  local d, list = change(id)
+  local given, to, n = { ... }, list.set, list.n
+  for i = 1, #given, 2 do
+    local field, value = given[i], given[i + 1]
+    if type(value) == 'number' then value = string.format('%d', value) end
+    d[field], list.gone[field] = value, nil
+    to[n + 1], to[n + 2] = field, value
+    n = n + 2
+  end
+  list.n = n
 end
 
 local function unset(id, ...)
-  local d = delivery(id)
+  local d, list = change(id)
   for _, field in ipairs({ ... }) do
-    if d.is[field] ~= false then d.is[field], d.set[field], d.unset[field] = false, nil, true end
+    if d[field] ~= false then d[field], list.gone[field] = false, true end
   end
 end
 
@@ -100,34 +119,29 @@ end
 
 -- writes what changed. It is called at the end of every script.
 local function flush()
-  for id, d in pairs(deliveries) do
-    local set, unset = {}, {}
-    for field, value in pairs(d.set) do
-      set[#set + 1] = field
-      set[#set + 1] = value
-    end
-    for field in pairs(d.unset) do unset[#unset + 1] = field end
-    if #set > 0 then redis.call('HSET', dkey(id), 'updated', NOW, unpack(set)) end
-    if #unset > 0 then redis.call('HDEL', dkey(id), unpack(unset)) end
-    d.set, d.unset = {}, {}
+  for id, list in pairs(changes) do
+    if list.n > 4 then redis.call(unpack(list.set)) end
+    local gone = { 'HDEL', P .. 'd:' .. id }
+    for field in pairs(list.gone) do gone[#gone + 1] = field end
+    if #gone > 2 then redis.call(unpack(gone)) end
   end
+  changes = {}
 end
 
 -- notes what happened: "<ms since created>|what|attempt|stage|ms|verdict|code|next|action",
 -- without the empty ones at its end.
 local function event(id, e)
-  local text = string.format('%d|%s', NOW - num(get(id, 'created')), e.what)
-  local gap = ''
-  for _, name in ipairs({ 'attempt', 'stage', 'ms', 'verdict', 'code', 'next', 'action' }) do
-    local v = e[name]
-    gap = gap .. '|'
-    if v and v ~= 0 and v ~= '' then
-      text = text .. gap .. (type(v) == 'number' and string.format('%d', v) or v)
-      gap = ''
-    end
+  local what = { e.attempt or '', e.stage or '', e.ms or '', e.verdict or '', e.code or '', e.next or '', e.action or '' }
+  local last = 0
+  for i = 1, 7 do
+    if what[i] == 0 then what[i] = '' end
+    if what[i] ~= '' then last = i end
+    if type(what[i]) == 'number' then what[i] = string.format('%d', what[i]) end
   end
+  local text = string.format('%d|%s', NOW - num(get(id, 'created')), e.what)
+  if last > 0 then text = text .. '|' .. table.concat(what, '|', 1, last) end
   local n = add(id, 'n', 1)
-  set(id, 'e' .. n, text)
+  set(id, string.format('e%d', n), text)
   if n > HISTORY then unset(id, 'e' .. (n - HISTORY)) end
 end
 
@@ -146,7 +160,7 @@ local function index(id, team, workflow, connector, created)
   redis.call('SADD', P .. 'teams', team)
 end
 
-local function due(id, at) redis.call('ZADD', P .. 'due', at, id) end
+local function due(id, at) redis.call('ZADD', P .. 'due', string.format('%d', at), id) end
 local function not_due(id) redis.call('ZREM', P .. 'due', id) end
 
 -- whether the caller holds the delivery: its fence is the last one given, and

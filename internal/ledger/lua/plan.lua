@@ -47,7 +47,7 @@ local function plan(id, kind, task, queue, connector)
       'throttled', 'nonce', 'lease', 'notbefore', 'next', 'taken')
   else
     live = live + 1
-    set(id, 'created', NOW)
+    set(id, 'created', AT)
   end
   set(id, 'gen', gen, 'team', team, 'workflow', workflow, 'job', ARGV[5], 'connector', connector, 'kind', kind, 'task', task,
     'version', ARGV[6], 'finished', ARGV[7], 'attempts', 0)
@@ -58,12 +58,12 @@ local function plan(id, kind, task, queue, connector)
 end
 
 for i = FIRST, #ARGV, EACH do
-  describe({ unpack(ARGV, i + 4, i + 10) })
+  describe(i + 4)
   plan(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
 end
 if live > 0 then redis.call('HINCRBY', key, 'live', live) end
 if ARGV[9] == '1' then
-  if run[1] and num(run[2]) + live == 0 then redis.call('ZADD', P .. 'idle', NOW, ARGV[1]) end
+  if run[1] and num(run[2]) + live == 0 then redis.call('ZADD', P .. 'idle', AT, ARGV[1]) end
   redis.call('ZREM', P .. 'plan', ARGV[1])
 end
 for i = FIRST, #ARGV, EACH do
