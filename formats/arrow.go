@@ -31,6 +31,10 @@ import (
 // Arrow's own buffers, and whether a column has a dictionary is known before
 // its first page is written.
 func WriteArrow(ctx context.Context, w io.Writer, columns []waybill.Column, batches []arrow.RecordBatch) error {
+	return writeArrow(ctx, w, columns, batches, rowGroupRows)
+}
+
+func writeArrow(ctx context.Context, w io.Writer, columns []waybill.Column, batches []arrow.RecordBatch, groupRows int64) error {
 	if err := sameColumns(columns, batches); err != nil {
 		return err
 	}
@@ -39,8 +43,12 @@ func WriteArrow(ctx context.Context, w io.Writer, columns []waybill.Column, batc
 		return err
 	}
 	defer pageMemories.Put(f.memory)
-	for group := range rowGroupsOf(batches) {
-		if err := f.rowGroup(ctx, group); err != nil {
+	for group := range rowGroupsOf(batches, groupRows) {
+		err := f.rowGroup(ctx, group)
+		for _, b := range group {
+			b.Release()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -75,11 +83,12 @@ func sameColumns(columns []waybill.Column, batches []arrow.RecordBatch) error {
 	return nil
 }
 
-// rowGroupsOf cuts data into row groups: each a list of batches.
-func rowGroupsOf(batches []arrow.RecordBatch) func(yield func([]arrow.RecordBatch) bool) {
+// rowGroupsOf cuts data into row groups of at most so many rows: each a list
+// of batches, to be released.
+func rowGroupsOf(batches []arrow.RecordBatch, rows int64) func(yield func([]arrow.RecordBatch) bool) {
 	return func(yield func([]arrow.RecordBatch) bool) {
 		var group []arrow.RecordBatch
-		room := int64(rowGroupRows)
+		room := rows
 		for _, b := range batches {
 			for from := int64(0); from < b.NumRows(); {
 				n := min(room, b.NumRows()-from)
@@ -91,7 +100,7 @@ func rowGroupsOf(batches []arrow.RecordBatch) func(yield func([]arrow.RecordBatc
 				if !yield(group) {
 					return
 				}
-				group, room = nil, rowGroupRows
+				group, room = nil, rows
 			}
 		}
 		if len(group) > 0 {
@@ -127,6 +136,9 @@ func (w *offsetWriter) Tell() int64 { return w.at }
 func (w *offsetWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	w.at += int64(n)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
 	return n, err
 }
 

@@ -75,9 +75,12 @@ func (c *arrowChunk) encode(ctx context.Context) (err error) {
 	return err
 }
 
-// finish makes statistics as the format has them.
+// finish makes statistics as the format has them: of long texts neither the
+// least nor the greatest, as readers may take one that is missing for empty.
 func (c *arrowChunk) finish(s *metadata.EncodedStatistics) {
-	s.ApplyStatSizeLimits(statBytes)
+	if len(s.Min) > statBytes || len(s.Max) > statBytes {
+		s.HasMin, s.Min, s.HasMax, s.Max = false, nil, false, nil
+	}
 	s.Signed = c.meta.Descr().SortOrder() == schema.SortSIGNED
 }
 

@@ -56,6 +56,7 @@ type arrowTexts struct {
 
 	low, high       []byte
 	lowKey, highKey uint64
+	seen            bool
 }
 
 func (t *arrowTexts) at(i int) []byte {
@@ -77,7 +78,7 @@ func (t *arrowTexts) plain(dst []byte, from, to int) []byte {
 	return dst
 }
 
-func (t *arrowTexts) reset() { t.low, t.high = nil, nil }
+func (t *arrowTexts) reset() { t.seen = false }
 
 func (t *arrowTexts) see(from, to int) {
 	for i := from; i < to; i++ {
@@ -89,8 +90,8 @@ func (t *arrowTexts) see(from, to int) {
 // equal by all of them.
 func (t *arrowTexts) seeText(text []byte) {
 	key := textKey(text)
-	if t.low == nil {
-		t.low, t.high, t.lowKey, t.highKey = text, text, key, key
+	if !t.seen {
+		t.low, t.high, t.lowKey, t.highKey, t.seen = text, text, key, key, true
 		return
 	}
 	if key < t.lowKey || key == t.lowKey && bytes.Compare(text, t.low) < 0 {
@@ -111,8 +112,12 @@ func textKey(text []byte) uint64 {
 	return binary.BigEndian.Uint64(first[:])
 }
 
-func (t *arrowTexts) extent() (low, high []byte, ok bool) { return t.low, t.high, t.low != nil }
-func (t *arrowTexts) less(a, b []byte) bool               { return bytes.Compare(a, b) < 0 }
+// extent copies: of an empty text there must be something that is not nil.
+func (t *arrowTexts) extent() (low, high []byte, ok bool) {
+	return append([]byte{}, t.low...), append([]byte{}, t.high...), t.seen
+}
+
+func (t *arrowTexts) less(a, b []byte) bool { return bytes.Compare(a, b) < 0 }
 
 func (t *arrowTexts) look(positions []int32, from, to int) ([]int32, bool) {
 	for i := from; i < to; i++ {
