@@ -6,7 +6,6 @@ import (
 	"io"
 	"sort"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
@@ -83,7 +82,7 @@ type unclosed struct{ io.Writer }
 func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 	props := []parquet.WriterProperty{
 		parquet.WithVersion(parquet.V2_LATEST),
-		parquet.WithCreatedBy("waybill version 1.0.0 (build arrow-go " + arrow.PkgVersion + ")"),
+		parquet.WithCreatedBy(createdBy),
 		parquet.WithCompression(compress.Codecs.Zstd),
 		parquet.WithCompressionLevel(fastLevel),
 		parquet.WithAllocator(&pageMemory{}),

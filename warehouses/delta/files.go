@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet/file"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/formats"
 	"github.com/waybillhq/waybill/storage"
 )
 
@@ -43,6 +45,16 @@ func (t *Table) rewrite(ctx context.Context, s *Snapshot, name string, fill func
 	return t.writeFile(ctx, s.fields, name, fill)
 }
 
+// PutArrow puts Arrow data as a data file below the table, which need not be
+// there yet: see [formats.WriteArrow]. The file is in memory until it is whole.
+func (t *Table) PutArrow(ctx context.Context, name string, columns []waybill.Column, batches []arrow.RecordBatch) (DataFile, error) {
+	var out bytes.Buffer
+	if err := formats.WriteArrow(ctx, &out, columns, batches); err != nil {
+		return DataFile{}, t.fail(errRows, "%s: %w", name, err)
+	}
+	return t.putFile(ctx, name, out.Bytes(), fieldsOf(columns))
+}
+
 func (t *Table) writeFile(ctx context.Context, fields []field, name string, fill func(w *fileWriter) error) (DataFile, error) {
 	w, err := newFileWriter(fields)
 	if err != nil {
@@ -58,6 +70,11 @@ func (t *Table) writeFile(ctx context.Context, fields []field, name string, fill
 	if err != nil {
 		return DataFile{}, t.fail(errRows, "%s: %w", name, err)
 	}
+	return t.putFile(ctx, name, text, fields)
+}
+
+// putFile puts a data file below the table, and describes it as it is in memory.
+func (t *Table) putFile(ctx context.Context, name string, text []byte, fields []field) (DataFile, error) {
 	object, err := t.store.Put(ctx, t.key(name), bytes.NewReader(text), storage.PutOptions{ContentType: "application/vnd.apache.parquet"})
 	if err != nil {
 		return DataFile{}, err

@@ -231,3 +231,26 @@ func TestWhatAForeignWriterAddsIsRead(t *testing.T) {
 		}
 	}
 }
+
+func TestForeignReadersSeeArrowData(t *testing.T) {
+	dir := t.TempDir()
+	table := Open(openDir(t, dir), "v1", Options{})
+	must[Committed](t)(table.Create(t.Context(), cities()))
+	must[Committed](t)(table.Append(t.Context(), delivery("arrow", 1).putCities(t, table, 20_000)))
+	var want []string
+	for i := range 20_000 {
+		row := map[string]*string{"CITY": new(fmt.Sprintf("city %d", i)), "PEOPLE": new(fmt.Sprintf("%d.5", i%3)), "KADOA_JOB_ID": new("arrow"),
+			"KADOA_RUN_FINISHED_AT": new("2025-03-01T10:30:00.123456Z")}
+		if i%5 == 4 {
+			row["PEOPLE"] = nil
+		}
+		text, _ := json.Marshal(row)
+		want = append(want, string(text))
+	}
+	slices.Sort(want)
+	for _, s := range readAll(t, filepath.Join(dir, "v1")) {
+		if got := s.lines(); !slices.Equal(got, want) {
+			t.Errorf("%s sees %d rows, first %s, want %d, first %s", s.Reader, len(got), got[0], len(want), want[0])
+		}
+	}
+}

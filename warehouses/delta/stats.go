@@ -142,6 +142,9 @@ func (e *extent) add(s metadata.TypedStatistics, deltaType any) bool {
 	}
 	switch s := s.(type) {
 	case *metadata.ByteArrayStatistics:
+		if len(s.Max()) == 0 { // or it is too long to be there: the library does not tell the two apart
+			return false
+		}
 		widen(&e.text, string(s.Min()), string(s.Max()), strings.Compare)
 	case *metadata.Float64Statistics:
 		widen(&e.double, s.Min(), s.Max(), cmp.Compare)

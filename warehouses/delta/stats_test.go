@@ -1,8 +1,10 @@
 package delta
 
 import (
+	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -85,6 +87,32 @@ func TestStatisticsOfOtherWritersAreRead(t *testing.T) {
 		if ok != want || ok && s.NumRecords != 3 {
 			t.Errorf("%s: %+v (%t), want %t", text, s, ok, want)
 		}
+	}
+}
+
+// Parquet leaves texts out that are long: what is left of the statistics must
+// not make readers skip the file.
+func TestStatisticsNeverExcludeALongText(t *testing.T) {
+	long := strings.Repeat("z", 2000)
+	for name, values := range map[string][]string{"the greatest": {"a", long}, "the greatest beside an empty one": {"", long},
+		"both": {long, long + "z"}, "the least": {long, "~"}} {
+		t.Run(name, func(t *testing.T) {
+			var records []string
+			for _, v := range values {
+				records = append(records, fmt.Sprintf(`{"city":%q}`, v))
+			}
+			file := delivery("j", 1).put(t, Open(folder(t), "v1", Options{}), citySchema, records...).Files[0]
+			stats, ok := Add{Stats: file.Stats}.Statistics()
+			if !ok {
+				t.Fatal(file.Stats)
+			}
+			if low, has := stats.MinValues["CITY"].(string); has && low > slices.Min(values) {
+				t.Errorf("the least text is said to be %q", low)
+			}
+			if high, has := stats.MaxValues["CITY"].(string); has && high < slices.Max(values) {
+				t.Errorf("the greatest text is said to be %q", high)
+			}
+		})
 	}
 }
 
