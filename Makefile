@@ -44,7 +44,7 @@ bench: ## run the benchmarks; PKG=./formats one package's
 
 .PHONY: bench-upload
 bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in turns with the converter alone, both in memory
-	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 30m -size $(or $(SIZE),1GB)
+	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 1h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5)
 
 .PHONY: bench-fleet
 bench-fleet: redis ## deliveries per second against the bare queue, time to start, what an idle worker asks of Redis
