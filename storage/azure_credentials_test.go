@@ -81,7 +81,7 @@ func TestAzureSignatureThatHasEnded(t *testing.T) {
 	}
 }
 
-// One that ends between two blocks blocks the delivery, and nothing of the
+// One that ends between two blocks stops the delivery, and nothing of the
 // object becomes visible; with a new one it goes on.
 func TestAzureSignatureThatEndsUnderWay(t *testing.T) {
 	e := startAzure(t)

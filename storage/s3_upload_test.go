@@ -202,7 +202,7 @@ func TestUploadAbortFails(t *testing.T) {
 	}
 }
 
-// Temporary keys that end between two parts block the delivery with the
+// Temporary keys that end between two parts stop the delivery with the
 // sentence that says so, and nothing of the object becomes visible.
 func TestUploadWhoseKeysEndUnderWay(t *testing.T) {
 	server := &partsServer{refuse: func(w http.ResponseWriter, op string, r *http.Request) bool {

@@ -122,8 +122,8 @@ func (m *measure) prepare(b *testing.B, bytes int64) {
 }
 
 // startGateway starts a gateway that speaks TLS, as customers' stores do. What
-// it makes an ETag of is its own affair, and MD5, its default, is the half of
-// all that it does: it is left out of a figure about what we do, unless asked for.
+// it makes its ETags of is its own affair, and MD5, its default, is nearly half
+// of all that it does: that is left out of a figure about us, unless asked for.
 func (m *measure) startGateway(b *testing.B) {
 	b.Helper()
 	var args []string

@@ -26,7 +26,7 @@ type S3Server struct {
 // S3 starts an S3 gateway without buckets.
 func S3(t testing.TB) *S3Server {
 	t.Helper()
-	return startS3(t, "http", &S3Server{})
+	return startS3(t, &S3Server{})
 }
 
 // S3TLS starts one that speaks https, as customers' stores do, with a
@@ -35,10 +35,10 @@ func S3(t testing.TB) *S3Server {
 func S3TLS(t testing.TB, args ...string) (*S3Server, Certificates) {
 	t.Helper()
 	certificates := NewCertificates(t, "127.0.0.1")
-	return startS3(t, "https", &S3Server{tls: &certificates, args: args}), certificates
+	return startS3(t, &S3Server{tls: &certificates, args: args}), certificates
 }
 
-func startS3(t testing.TB, scheme string, s *S3Server) *S3Server {
+func startS3(t testing.TB, s *S3Server) *S3Server {
 	t.Helper()
 	path, err := pinnedProgram("versitygw")
 	if err != nil {
@@ -50,7 +50,7 @@ func startS3(t testing.TB, scheme string, s *S3Server) *S3Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Endpoint = scheme + "://" + net.JoinHostPort("127.0.0.1", s.port)
+	s.Endpoint = s.url(s.port)
 	return s
 }
 
@@ -76,17 +76,23 @@ func (s *S3Server) Start(t testing.TB) {
 	}
 }
 
-func (s *S3Server) start(t testing.TB, port string) (*process, error) {
-	addr := net.JoinHostPort("127.0.0.1", port)
-	health := "/" + uniqueName() // no other gateway answers here, should one have taken the port
-	args := []string{"--access", s.AccessKey, "--secret", s.SecretKey, "--region", s.Region,
-		"--port", addr, "--health", health, "--keep-alive", "--quiet"}
+func (s *S3Server) url(port string) string {
 	scheme := "http://"
 	if s.tls != nil {
-		scheme, args = "https://", append(args, "--cert", s.tls.CertFile, "--key", s.tls.KeyFile)
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort("127.0.0.1", port)
+}
+
+func (s *S3Server) start(t testing.TB, port string) (*process, error) {
+	health := "/" + uniqueName() // no other gateway answers here, should one have taken the port
+	args := []string{"--access", s.AccessKey, "--secret", s.SecretKey, "--region", s.Region,
+		"--port", net.JoinHostPort("127.0.0.1", port), "--health", health, "--keep-alive", "--quiet"}
+	if s.tls != nil {
+		args = append(args, "--cert", s.tls.CertFile, "--key", s.tls.KeyFile)
 	}
 	return start(t, command{
 		path: s.path, dir: s.root, args: slices.Concat(args, []string{"posix"}, s.args, []string{s.root}),
-		ready: func(ctx context.Context, _ int) error { return httpAnswers(ctx, scheme+addr+health) },
+		ready: func(ctx context.Context, _ int) error { return httpAnswers(ctx, s.url(port)+health) },
 	})
 }
