@@ -42,9 +42,10 @@ interop-sharing: .tools/interop-sharing/installed $(BIN)/versitygw ## read share
 bench: ## run the benchmarks; PKG=./formats one package's
 	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
 
+# What delivers is built as cmd/waybill is: with its profile, where there is one.
 .PHONY: bench-upload
 bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in turns with the converter alone, both in memory
-	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 30m -size $(or $(SIZE),1GB)
+	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test $(addprefix -pgo=$(CURDIR)/,$(wildcard cmd/waybill/default.pgo)) ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 1h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5)
 
 .PHONY: bench-fleet
 bench-fleet: redis ## deliveries per second against the bare queue, time to start, what an idle worker asks of Redis

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +78,35 @@ func TestAzureSignatureThatHasEnded(t *testing.T) {
 		if got := waybill.At(waybill.StageStage, err).Action; got != want {
 			t.Errorf("%s says %q", op, got)
 		}
+	}
+}
+
+// One that ends between two blocks stops the delivery, and nothing of the
+// object becomes visible; with a new one it goes on.
+func TestAzureSignatureThatEndsUnderWay(t *testing.T) {
+	e := startAzure(t)
+	opts := e.container(t)
+	valid, ended := e.signature(t, opts.Container, everything, time.Now().Add(time.Hour)), e.signature(t, opts.Container, everything, time.Now().Add(-time.Minute))
+	var asked, goodFor atomic.Int32
+	goodFor.Store(2)
+	opts.SAS = func(context.Context) (string, error) {
+		if asked.Add(1) > goodFor.Load() {
+			return ended, nil
+		}
+		return valid, nil
+	}
+	store := e.open(t, opts)
+	upload := func() error {
+		_, err := store.Put(t.Context(), "a", io.LimitReader(zeros{}, 40<<20), storage.PutOptions{IfAbsent: true})
+		return err
+	}
+	wantCode(t, upload(), waybill.Blocked, "storage.expired_credentials")
+	goodFor.Store(math.MaxInt32)
+	if _, err := store.Stat(t.Context(), "a"); !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("after the upload that was cut off: %v", err)
+	}
+	if err := upload(); err != nil {
+		t.Error(err)
 	}
 }
 

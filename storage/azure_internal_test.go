@@ -65,7 +65,7 @@ func TestAzureUploadTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.sendAll(ctx, cancel, first, store.maxBlocks, func(context.Context, int32, []byte) error { staged <- ""; return nil })
+	err = p.sendAll(ctx, cancel, first, store.maxBlocks, func(context.Context, int32, part) error { staged <- ""; return nil })
 	f, ok := errors.AsType[*waybill.Failure](store.fail(t.Context(), azureWrite, err))
 	if !ok || f.Code != "storage.too_large" || len(staged) != 3 {
 		t.Errorf("after %d blocks: %v; want storage.too_large after 3", len(staged), err)

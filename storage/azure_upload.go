@@ -77,7 +77,7 @@ func (u *azureUpload) run(ctx context.Context, cancel context.CancelCauseFunc) e
 		defer u.parts.buffers.done(first.memory)
 		err := u.put(ctx, first.bytes())
 		if code, _ := answer(err); code == "BlobAlreadyExists" && first.n > 0 && !u.exists(ctx) {
-			return u.putAsBlock(ctx, first.bytes())
+			return u.putAsBlock(ctx, first)
 		}
 		return err
 	}
@@ -102,8 +102,8 @@ func (u *azureUpload) put(ctx context.Context, content []byte) error {
 
 // putAsBlock is for where an upload that was given up has left blocks behind:
 // some take them for an object that is there already, until others are committed.
-func (u *azureUpload) putAsBlock(ctx context.Context, content []byte) error {
-	if err := u.stage(ctx, 1, content); err != nil {
+func (u *azureUpload) putAsBlock(ctx context.Context, whole part) error {
+	if err := u.stage(ctx, 1, whole); err != nil {
 		return err
 	}
 	return u.commit(ctx)
@@ -116,9 +116,9 @@ func (u *azureUpload) exists(ctx context.Context) bool {
 	return code != "BlobNotFound"
 }
 
-func (u *azureUpload) stage(ctx context.Context, number int32, content []byte) error {
-	_, err := u.client.StageBlock(ctx, u.block(number), reading(content),
-		&blockblob.StageBlockOptions{TransactionalValidation: checksum(content)})
+func (u *azureUpload) stage(ctx context.Context, number int32, p part) error {
+	_, err := u.client.StageBlock(ctx, u.block(number), reading(p.bytes()),
+		&blockblob.StageBlockOptions{TransactionalValidation: checksum(p.bytes())})
 	return err
 }
 

@@ -27,11 +27,6 @@ const (
 // writer: well above the hard cap of any task.
 const abandonedAfter = 24 * time.Hour
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// hexCRC32C is the form in which checksums are given: 8 hex digits.
-func hexCRC32C(sum uint32) string { return fmt.Sprintf("%08x", sum) }
-
 // draft is an object that is written but has no name yet.
 type draft struct {
 	f         *Folder

@@ -15,10 +15,15 @@ import (
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
 const abortTimeout = 5 * time.Second
 
+// pieceSize is what of a part is read before its checksum is taken: it is still
+// in the processor's cache then, and a part as a whole no longer would be.
+const pieceSize = 256 << 10
+
 // part is a piece of the object in memory.
 type part struct {
 	memory *[partSize]byte
 	n      int
+	crc32c uint32
 	last   bool
 }
 
@@ -43,18 +48,21 @@ func (p *parts) read(ctx context.Context) (part, error) {
 		return part{}, err
 	}
 	next := part{memory: memory}
-	next.n, err = io.ReadFull(p.src, memory[:])
-	switch err {
-	case nil:
-		_, err := p.src.Peek(1)
-		next.last = err == io.EOF
-	case io.EOF, io.ErrUnexpectedEOF: //nolint:errorlint // ReadFull's own; a reader's comes wrapped from source
-		next.last = true
-	default:
+	for err == nil && next.n < partSize {
+		var n int
+		n, err = p.src.Read(memory[next.n:min(next.n+pieceSize, partSize)])
+		next.crc32c = crc32.Update(next.crc32c, castagnoli, memory[next.n:next.n+n])
+		next.n += n
+	}
+	if err == nil {
+		_, err = p.src.Peek(1)
+	}
+	next.last = err == io.EOF //nolint:errorlint // the end is the bare one; a reader's fault comes wrapped from source
+	if err != nil && !next.last {
 		p.buffers.done(memory)
 		return part{}, err
 	}
-	p.sum = crc32.Update(p.sum, castagnoli, next.bytes())
+	p.sum = joinCRC32C(p.sum, next.crc32c, next.n)
 	p.size += int64(next.n)
 	return next, nil
 }
@@ -63,7 +71,7 @@ func (p *parts) read(ctx context.Context) (part, error) {
 // first error, or the end of ctx, ends the reading; the cause is what it
 // returns. It returns when nothing is under way any more.
 func (p *parts) sendAll(ctx context.Context, cancel context.CancelCauseFunc, now part, most int32,
-	send func(ctx context.Context, number int32, content []byte) error,
+	send func(ctx context.Context, number int32, p part) error,
 ) error {
 	sendCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -78,7 +86,7 @@ func (p *parts) sendAll(ctx context.Context, cancel context.CancelCauseFunc, now
 		sent := now // now is the next part before this one is sent
 		sending.Go(func() {
 			defer p.buffers.done(sent.memory) // the SDKs let go of a body before they return
-			if err := send(sendCtx, number, sent.bytes()); err != nil {
+			if err := send(sendCtx, number, sent); err != nil {
 				cancel(err)
 			}
 		})

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -75,7 +74,7 @@ func (u *upload) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 	}
 	if first.last {
 		defer u.parts.buffers.done(first.memory)
-		return u.put(ctx, first.bytes())
+		return u.put(ctx, first)
 	}
 	if err := u.create(ctx); err != nil {
 		u.parts.buffers.done(first.memory)
@@ -91,10 +90,10 @@ func (u *upload) run(ctx context.Context, cancel context.CancelCauseFunc) error 
 }
 
 // put sends the whole object in one request.
-func (u *upload) put(ctx context.Context, content []byte) error {
+func (u *upload) put(ctx context.Context, whole part) error {
 	out, err := u.s.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &u.s.bucket, Key: u.s.key(u.key), Body: bytes.NewReader(content), ContentLength: aws.Int64(u.parts.size),
-		ContentType: nonEmpty(u.opts.ContentType), Metadata: u.opts.Metadata, ChecksumCRC32C: base64CRC32C(u.parts.sum),
+		Bucket: &u.s.bucket, Key: u.s.key(u.key), Body: bytes.NewReader(whole.bytes()), ContentLength: aws.Int64(u.parts.size),
+		ContentType: nonEmpty(u.opts.ContentType), Metadata: u.opts.Metadata, ChecksumCRC32C: base64CRC32C(whole.crc32c),
 		IfMatch: nonEmpty(u.opts.IfMatch), IfNoneMatch: u.ifNoneMatch(),
 		SSEKMSKeyId: nonEmpty(u.s.kmsKey), ServerSideEncryption: u.s.encryption(),
 	}, u.attempts, u.s.unsigned)
@@ -125,11 +124,11 @@ func (u *upload) create(ctx context.Context) error {
 	return nil
 }
 
-func (u *upload) send(ctx context.Context, number int32, content []byte) error {
-	sum := base64CRC32C(crc32.Checksum(content, castagnoli))
+func (u *upload) send(ctx context.Context, number int32, p part) error {
+	sum := base64CRC32C(p.crc32c)
 	out, err := u.s.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: u.id, PartNumber: &number,
-		Body: bytes.NewReader(content), ContentLength: aws.Int64(int64(len(content))), ChecksumCRC32C: sum,
+		Body: bytes.NewReader(p.bytes()), ContentLength: aws.Int64(int64(p.n)), ChecksumCRC32C: sum,
 	}, u.s.unsigned)
 	if err != nil {
 		return err

@@ -202,6 +202,22 @@ func TestUploadAbortFails(t *testing.T) {
 	}
 }
 
+// Temporary keys that end between two parts stop the delivery with the
+// sentence that says so, and nothing of the object becomes visible.
+func TestUploadWhoseKeysEndUnderWay(t *testing.T) {
+	server := &partsServer{refuse: func(w http.ResponseWriter, op string, r *http.Request) bool {
+		return op == "part" && r.URL.Query().Get("partNumber") > "2" && refuseWith(w, http.StatusBadRequest, "ExpiredToken")
+	}}
+	_, err := server.open(t, S3Options{}).Put(t.Context(), "a", io.LimitReader(endless{}, 6*partSize), PutOptions{})
+	f, ok := errors.AsType[*waybill.Failure](err)
+	if !ok || f.Verdict != waybill.Blocked || f.Code != "storage.expired_credentials" || !strings.Contains(f.Action, "renew it in the connector's access") {
+		t.Errorf("%+v of %v", f, err)
+	}
+	if server.requests["complete"] != 0 || server.requests["abort"] != 1 {
+		t.Errorf("requests: %v", server.requests)
+	}
+}
+
 // An answer that names another checksum than what was sent is not believed.
 func TestUploadCorrupted(t *testing.T) {
 	server := &partsServer{refuse: func(w http.ResponseWriter, _ string, _ *http.Request) bool {

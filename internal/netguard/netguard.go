@@ -62,7 +62,7 @@ func New(opts Options) (*Guard, error) {
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           100,
-		MaxIdleConnsPerHost:    8,
+		MaxIdleConnsPerHost:    32, // a delivery uploads up to 12 parts at once, and each connection more is a handshake
 		MaxResponseHeaderBytes: cmp.Or(opts.MaxHeaderBytes, 64<<10),
 		DisableCompression:     true, // who asks for gzip unpacks it, under its own limits
 		ForceAttemptHTTP2:      true,
