@@ -45,7 +45,7 @@ func levelOf(first *batch, column int) int {
 		return fastLevel
 	}
 	fast, thorough := codec.EncodeLevel(nil, sample, fastLevel), codec.EncodeLevel(nil, sample, thoroughLevel)
-	if len(thorough) < len(fast)*31/32 {
+	if len(thorough) < len(fast)*15/16 {
 		return thoroughLevel
 	}
 	return fastLevel
