@@ -18,13 +18,18 @@ func products(records int) []byte { return data.Products().Records(records) }
 var productSchema = data.Products().Schema
 
 func BenchmarkConvert(b *testing.B) {
-	input := products(100_000)
-	for name, formats := range map[string][]Format{
-		"parquet":           {Parquet},
-		"parquet+jsonl+csv": {Parquet, JSONL, CSV},
-		"jsonl+csv":         {JSONL, CSV},
-	} {
-		b.Run(name, func(b *testing.B) { benchmark(b, input, productSchema, formats) })
+	for _, set := range data.All() {
+		var input bytes.Buffer
+		if _, err := io.Copy(&input, set.Reader(64<<20)); err != nil {
+			b.Fatal(err)
+		}
+		for name, formats := range map[string][]Format{
+			"parquet":           {Parquet},
+			"parquet+jsonl+csv": {Parquet, JSONL, CSV},
+			"jsonl+csv":         {JSONL, CSV},
+		} {
+			b.Run(set.Name+"/"+name, func(b *testing.B) { benchmark(b, input.Bytes(), set.Schema, formats) })
+		}
 	}
 }
 

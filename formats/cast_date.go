@@ -23,6 +23,7 @@ type moment struct {
 	seconds, micros  int  // since midnight
 	offset           int  // seconds east of UTC
 	finer            bool // had digits beyond microseconds
+	iso              bool // a time in UTC as isoMoment reads it
 }
 
 // dateReader is a cursor over one date's text.

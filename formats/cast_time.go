@@ -211,7 +211,7 @@ func isoMoment(s []byte) (m moment, ok bool) {
 	if hour|minute|second < 0 || hour > 23 || minute > 59 || second > 59 {
 		return m, false
 	}
-	m.hasTime, m.hasZone, m.seconds = true, true, hour*3600+minute*60+second
+	m.hasTime, m.hasZone, m.iso, m.seconds = true, true, true, hour*3600+minute*60+second
 	switch {
 	case len(s) == 20:
 		return m, true
@@ -337,6 +337,17 @@ func appendDateTime(dst []byte, micros int64) []byte {
 		dst = appendPadded(append(dst, '.'), micro/1000, 3)
 	}
 	return append(dst, 'Z')
+}
+
+// dateTimeLen is how many bytes appendDateTime appends.
+func dateTimeLen(micros int64) int {
+	switch {
+	case micros%microsPerSecond == 0:
+		return len("2006-01-02T15:04:05Z")
+	case micros%1000 == 0:
+		return len("2006-01-02T15:04:05.000Z")
+	}
+	return len("2006-01-02T15:04:05.000000Z")
 }
 
 // appendPadded appends a number in so many digits, which it does not exceed.

@@ -23,6 +23,7 @@ const dictionaryBytes = 1 << 20
 // but allocates for every row.
 type dictionary struct {
 	seed   maphash.Seed
+	secret uint64           // seed of numbers, against those who choose values for their hashes
 	slots  []dictionarySlot // open addressing; at least twice as many as values
 	values []byte           // plain, one behind the other, as Arrow has them
 	ends   []int32          // where each value begins, and the last one ends
@@ -35,12 +36,13 @@ type dictionary struct {
 }
 
 type dictionarySlot struct {
-	hash  uint32
+	hash  uint64
 	value int32 // one more than its position; 0: the slot is free
 }
 
 func newDictionary() *dictionary {
-	return &dictionary{seed: maphash.MakeSeed(), slots: make([]dictionarySlot, 1024), ends: make([]int32, 1, 512)}
+	seed := maphash.MakeSeed()
+	return &dictionary{seed: seed, secret: maphash.String(seed, ""), slots: make([]dictionarySlot, 1024), ends: make([]int32, 1, 512)}
 }
 
 func (d *dictionary) reset() {
@@ -57,14 +59,20 @@ func (d *dictionary) value(i int32) []byte { return d.values[d.ends[i]:d.ends[i+
 // add takes rows and their values, or none of them and gives up.
 func (d *dictionary) add(c *column, levels []int16, first, end int) bool {
 	rows := len(d.rows)
-	var word [8]byte
+	width := c.width()
 	next := first
 	for _, level := range levels {
 		if level == 0 {
 			d.rows = append(d.rows, 0)
 			continue
 		}
-		i, ok := d.position(c.bytesOf(next, &word))
+		var i int32
+		var ok bool
+		if width > 0 {
+			i, ok = d.positionOfNumber(c.numberOf(next), width)
+		} else {
+			i, ok = d.positionOfText(c.bytesOf(next, nil))
+		}
 		if !ok {
 			d.rows, d.given = d.rows[:rows], true
 			return false
@@ -82,6 +90,29 @@ func (c *column) len() int {
 	return max(len(c.text), len(c.fixed), len(c.floats), len(c.days), len(c.micros))
 }
 
+// width is how many bytes a number of the column has; 0: it has texts, or
+// others that are too long for a machine word.
+func (c *column) width() int {
+	switch {
+	case len(c.floats) > 0, len(c.micros) > 0:
+		return 8
+	case len(c.days) > 0:
+		return 4
+	}
+	return 0
+}
+
+// numberOf are the bits of a value that has a width.
+func (c *column) numberOf(i int) uint64 {
+	switch {
+	case len(c.floats) > 0:
+		return math.Float64bits(c.floats[i])
+	case len(c.micros) > 0:
+		return uint64(c.micros[i])
+	}
+	return uint64(uint32(c.days[i]))
+}
+
 // bytesOf are a value's plain bytes, without the length of a text.
 func (c *column) bytesOf(i int, word *[8]byte) []byte {
 	switch {
@@ -89,18 +120,15 @@ func (c *column) bytesOf(i int, word *[8]byte) []byte {
 		return c.text[i]
 	case len(c.fixed) > 0:
 		return c.fixed[i]
-	case len(c.floats) > 0:
-		return binary.LittleEndian.AppendUint64(word[:0], math.Float64bits(c.floats[i]))
-	case len(c.micros) > 0:
-		return binary.LittleEndian.AppendUint64(word[:0], uint64(c.micros[i]))
 	}
-	return binary.LittleEndian.AppendUint32(word[:0], uint32(c.days[i]))
+	binary.LittleEndian.PutUint64(word[:], c.numberOf(i))
+	return word[:c.width()]
 }
 
-// position finds a value, or adds it if there is room.
-func (d *dictionary) position(v []byte) (position int32, ok bool) {
-	hash := uint32(maphash.Bytes(d.seed, v))
-	mask := uint32(len(d.slots) - 1)
+// positionOfText finds a value, or adds it if there is room.
+func (d *dictionary) positionOfText(v []byte) (position int32, ok bool) {
+	hash := maphash.Bytes(d.seed, v)
+	mask := uint64(len(d.slots) - 1)
 	i := hash & mask
 	for d.slots[i].value > 0 {
 		if at := d.slots[i]; at.hash == hash && bytes.Equal(d.value(at.value-1), v) {
@@ -108,22 +136,54 @@ func (d *dictionary) position(v []byte) (position int32, ok bool) {
 		}
 		i = (i + 1) & mask
 	}
-	if len(d.values)+len(v)+4*len(d.ends) > dictionaryBytes {
+	if !d.room(len(v)) {
 		return 0, false
 	}
 	d.values = append(d.values, v...)
+	return d.added(i, hash), true
+}
+
+// positionOfNumber finds a value, or adds it if there is room. Different
+// numbers have different hashes, so that the values need no look.
+func (d *dictionary) positionOfNumber(v uint64, width int) (position int32, ok bool) {
+	hash := (v ^ d.secret) * 0x9e3779b97f4a7c15 // 2^64 over the golden ratio, which is odd: D. Knuth, TAOCP 6.4
+	hash ^= hash >> 32
+	mask := uint64(len(d.slots) - 1)
+	i := hash & mask
+	for d.slots[i].value > 0 {
+		if d.slots[i].hash == hash {
+			return d.slots[i].value - 1, true
+		}
+		i = (i + 1) & mask
+	}
+	if !d.room(width) {
+		return 0, false
+	}
+	var word [8]byte
+	binary.LittleEndian.PutUint64(word[:], v)
+	d.values = append(d.values, word[:width]...)
+	return d.added(i, hash), true
+}
+
+// room reports whether one more value of a size fits.
+func (d *dictionary) room(size int) bool {
+	return len(d.values)+size+4*len(d.ends) <= dictionaryBytes
+}
+
+// added gives the value that now ends the values its position and slot.
+func (d *dictionary) added(slot, hash uint64) (position int32) {
 	d.ends = append(d.ends, int32(len(d.values)))
-	d.slots[i] = dictionarySlot{hash, int32(d.len())}
+	d.slots[slot] = dictionarySlot{hash, int32(d.len())}
 	if 2*d.len() > len(d.slots) {
 		d.grow()
 	}
-	return int32(d.len() - 1), true
+	return int32(d.len() - 1)
 }
 
 func (d *dictionary) grow() {
 	old := d.slots
 	d.slots = make([]dictionarySlot, 2*len(old))
-	mask := uint32(len(d.slots) - 1)
+	mask := uint64(len(d.slots) - 1)
 	for _, s := range old {
 		if s.value == 0 {
 			continue

@@ -136,9 +136,9 @@ func (e *emitter) cell(i int, f *field, t token, text []byte) {
 	var why reason
 	switch f.cast {
 	case castText:
-		e.guardedText(i, f.column, e.plainText(t, text))
+		e.guardedText(i, f.column, e.plainText(t, text), appenderOf(t))
 	case castJSON:
-		e.text(f.column, text) // JSON text is never a formula
+		e.text(f.column, text, appendCSVText) // JSON text is never a formula
 	case castNumber:
 		why = e.number(i, f, t, text)
 	case castMoney:
@@ -190,26 +190,32 @@ func (e *emitter) value(column, size int) (*column, bool) {
 	return c, true
 }
 
-func (e *emitter) text(column int, s []byte) {
+// appendText appends a text to CSV.
+type appendText func(dst, s []byte) []byte
+
+func appenderOf(t token) appendText {
+	if t.kind == jsonString && !t.escaped {
+		return appendCSVPlain
+	}
+	return appendCSVText
+}
+
+func (e *emitter) text(column int, s []byte, appendTo appendText) {
 	if c, ok := e.value(column, 4+len(s)); ok {
 		c.text = append(c.text, parquet.ByteArray(s))
 	}
 	if e.wantCSV {
-		e.b.csv = appendCSVText(e.b.csv, s)
+		e.b.csv = appendTo(e.b.csv, s)
 	}
 }
 
 // guardedText is the text of a text column, guarded in CSV where that is wanted.
-func (e *emitter) guardedText(i, column int, s []byte) {
-	if !e.guard || !e.wantCSV || !formula(s) {
-		e.text(column, s)
-		return
+func (e *emitter) guardedText(i, column int, s []byte, appendTo appendText) {
+	if e.guard && e.wantCSV && formula(s) {
+		e.b.report.fields[i].guarded++
+		appendTo = appendGuarded
 	}
-	e.b.report.fields[i].guarded++
-	if c, ok := e.value(column, 4+len(s)); ok {
-		c.text = append(c.text, parquet.ByteArray(s))
-	}
-	e.b.csv = appendGuarded(e.b.csv, s)
+	e.text(column, s, appendTo)
 }
 
 func (e *emitter) number(i int, f *field, t token, text []byte) reason {
@@ -280,7 +286,8 @@ func (e *emitter) dateTime(i int, f *field, t token, text []byte) reason {
 	if t.kind != jsonString {
 		return notADate(t)
 	}
-	micros, m, why := parseDateTime(trim(e.plainText(t, text)), f.order)
+	text = trim(e.plainText(t, text))
+	micros, m, why := parseDateTime(text, f.order)
 	if why != castOK {
 		return why
 	}
@@ -294,7 +301,11 @@ func (e *emitter) dateTime(i int, f *field, t token, text []byte) reason {
 	if c, ok := e.value(f.column, 8); ok {
 		c.micros = append(c.micros, micros)
 	}
-	if e.wantCSV {
+	switch {
+	case !e.wantCSV:
+	case m.iso && len(text) == dateTimeLen(micros):
+		e.b.csv = append(e.b.csv, text...) // as CSV has it
+	default:
 		e.b.csv = appendDateTime(e.b.csv, micros)
 	}
 	return castOK
@@ -343,7 +354,7 @@ func (e *emitter) money(i int, f *field, t token, text []byte) reason {
 	if m.currency == nil {
 		e.nullColumn(f.column + 1)
 	} else {
-		e.text(f.column+1, m.currency)
+		e.text(f.column+1, m.currency, appendCSVText)
 	}
 	return castOK
 }

@@ -23,12 +23,37 @@ func FuzzISODates(f *testing.F) {
 			return
 		}
 		want, r := readMoment(s, "")
+		want.iso = got.iso // which only the short way says
 		if r != castOK || got != want {
 			t.Fatalf("%q: %+v, want %+v, %q", s, got, want, r)
 		}
 		days := daysOf(got.year, got.month, got.day)
 		if text := appendDate(nil, days); string(text) != string(s[:10]) {
 			t.Fatalf("%q is written as %q", s, text)
+		}
+		if !got.iso {
+			return
+		}
+		micros, _, _ := parseDateTime(s, "")
+		if text := appendDateTime(nil, micros); len(text) != dateTimeLen(micros) || len(s) == len(text) && string(s) != string(text) {
+			t.Fatalf("%q is written as %q", s, text)
+		}
+	})
+}
+
+// The short way of texts that need no look for quotes and line breaks writes
+// what the long way writes.
+func FuzzPlainCSV(f *testing.F) {
+	for _, s := range []string{"", " ", "a", " a", "a ", "a,b", ",", "a b", "=1", "café, crème", strings.Repeat("long ", 40) + ","} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, s []byte) {
+		end, escaped, fault := stringEnd(append(s, '"'), 0)
+		if fault != faultNone || escaped || end != len(s)+1 {
+			return // not the inside of such a string
+		}
+		if got, want := appendCSVPlain(nil, s), appendCSVText(nil, s); string(got) != string(want) {
+			t.Fatalf("%q is written as %q, want %q", s, got, want)
 		}
 	})
 }

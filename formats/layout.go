@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 
 	"github.com/waybillhq/waybill"
 )
@@ -15,7 +14,7 @@ type layout struct {
 	fields  []field        // exported fields, in descriptor order
 	dropped []string       // internal fields of the descriptor
 	columns []columnSpec   // in order
-	keys    [][]byte       // `"name"` of the exported fields, then of the dropped ones
+	keys    [][]byte       // `"name":` of the exported fields, then of the dropped ones
 	index   map[string]int // name → position in keys
 	run     *runCells      // of a warehouse's table
 }
@@ -40,11 +39,10 @@ func newLayout(s waybill.Schema) *layout {
 		taken[f.Name] = true
 	}
 	for _, f := range s.Exported() {
-		key := jsonText(f.Name)
+		key := jsonKey(f.Name)
 		l.index[f.Name] = len(l.keys)
 		l.keys = append(l.keys, key)
-		out := field{name: f.Name, cast: castOf(f.DataType), order: f.DateOrder, column: len(l.columns),
-			jsonKey: append(slices.Clip(key), ':')}
+		out := field{name: f.Name, cast: castOf(f.DataType), order: f.DateOrder, column: len(l.columns), jsonKey: key}
 		l.fields = append(l.fields, out)
 		l.columns = append(l.columns, columnSpec{f.Name, out.cast})
 		if out.cast == castMoney {
@@ -57,7 +55,7 @@ func newLayout(s waybill.Schema) *layout {
 		if f.Internal() {
 			l.dropped = append(l.dropped, f.Name)
 			l.index[f.Name] = len(l.keys)
-			l.keys = append(l.keys, jsonText(f.Name))
+			l.keys = append(l.keys, jsonKey(f.Name))
 		}
 	}
 	return l
@@ -76,6 +74,9 @@ func currencyColumn(name string, taken map[string]bool) string {
 	}
 	return column
 }
+
+// jsonKey is a member's key and the colon behind it.
+func jsonKey(name string) []byte { return append(jsonText(name), ':') }
 
 func jsonText(s string) []byte {
 	text, _ := json.Marshal(s) //nolint:errchkjson // a string always marshals

@@ -96,24 +96,53 @@ func (p *parser) members(b []byte) (end int, f fault) {
 // member reads a key and its value. It returns the index behind the value and
 // the key's place in next.
 func (p *parser) member(b []byte, i, previous int) (end, place int, f fault) {
+	if k := p.next[previous]; k >= 0 && bytes.HasPrefix(b[i:], p.layout.keys[k]) {
+		i += len(p.layout.keys[k])
+		p.inOrder = p.inOrder && k > p.last
+		p.last = k
+		return p.known(b, i, k)
+	}
+	k, i, f := p.key(b, i, previous)
+	switch {
+	case f != faultNone:
+		return 0, 0, f
+	case k >= 0:
+		return p.known(b, i, k)
+	}
+	t, f := p.value(b, i, 1)
+	return int(t.end), len(p.layout.keys) + 1, f
+}
+
+// known reads the value of a field of the schema.
+func (p *parser) known(b []byte, i, k int) (end, place int, f fault) {
+	t := &p.tokens[k]
+	if t.kind != absent {
+		p.duplicates++
+		*t = token{}
+	}
+	i = skipSpace(b, i)
+	if f := p.into(t, b, i, 1); f != faultNone {
+		return 0, 0, f
+	}
+	p.tight += len(p.layout.keys[k]) + int(t.end-t.start) + len(`,`)
+	p.inOrder = p.inOrder && !t.spaced
+	return int(t.end), k, faultNone
+}
+
+// key reads a key that was not predicted, or does not stand as it was, and the
+// colon behind it. It returns the index of the value.
+func (p *parser) key(b []byte, i, previous int) (k, at int, f fault) {
 	if i >= len(b) {
 		return 0, 0, faultTruncated
 	}
 	if b[i] != '"' {
 		return 0, 0, faultSyntax
 	}
-	k := p.next[previous]
-	if k >= 0 && bytes.HasPrefix(b[i:], p.layout.keys[k]) {
-		i += len(p.layout.keys[k])
-		p.inOrder = p.inOrder && k > p.last
-		p.last = k
-		p.tight += len(p.layout.keys[k])
-	} else if i, k, f = p.lookUp(b, i); f != faultNone {
+	if i, k, f = p.lookUp(b, i); f != faultNone {
 		return 0, 0, f
-	} else {
-		p.next[previous] = k
-		p.inOrder = false // perhaps; the next record will tell
 	}
+	p.next[previous] = k
+	p.inOrder = false // perhaps; the next record will tell
 	i = skipSpace(b, i)
 	if i >= len(b) {
 		return 0, 0, faultTruncated
@@ -121,20 +150,7 @@ func (p *parser) member(b []byte, i, previous int) (end, place int, f fault) {
 	if b[i] != ':' {
 		return 0, 0, faultSyntax
 	}
-	t, f := p.value(b, skipSpace(b, i+1), 1)
-	if f != faultNone {
-		return 0, 0, f
-	}
-	if k < 0 {
-		return int(t.end), len(p.layout.keys) + 1, faultNone
-	}
-	if p.tokens[k].kind != absent {
-		p.duplicates++
-	}
-	p.tokens[k] = t
-	p.tight += int(t.end-t.start) + len(`:,`)
-	p.inOrder = p.inOrder && !t.spaced
-	return int(t.end), k, faultNone
+	return k, skipSpace(b, i+1), faultNone
 }
 
 // verbatim reports whether the record just read is a line of JSONL as it stands.

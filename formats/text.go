@@ -18,6 +18,15 @@ func appendCSVText(dst, s []byte) []byte {
 	return appendQuoted(append(dst, '"'), s)
 }
 
+// appendCSVPlain is appendCSVText for what stood in a JSON string without an
+// escape, where no quote and no line break can be.
+func appendCSVPlain(dst, s []byte) []byte {
+	if len(s) > 0 && s[0] != ' ' && s[len(s)-1] != ' ' && bytes.IndexByte(s, ',') < 0 {
+		return append(dst, s...)
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
+
 // appendQuoted appends the rest of a text in quotes, and the closing quote.
 func appendQuoted(dst, s []byte) []byte {
 	if len(s) <= 128 {

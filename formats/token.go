@@ -39,7 +39,7 @@ type scanner struct {
 }
 
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
 	}
 	return i
@@ -47,13 +47,18 @@ func skipSpace(b []byte, i int) int {
 
 // value scans the value that begins at b[i]. Depth is that of the object or
 // array around it.
-func (s *scanner) value(b []byte, i, depth int) (token, fault) {
+func (s *scanner) value(b []byte, i, depth int) (t token, f fault) {
+	f = s.into(&t, b, i, depth)
+	return t, f
+}
+
+// into is value, for a token that is zero.
+func (s *scanner) into(t *token, b []byte, i, depth int) (f fault) {
 	if i >= len(b) {
-		return token{}, faultTruncated
+		return faultTruncated
 	}
-	t := token{start: uint32(i)}
+	t.start = uint32(i)
 	var end int
-	var f fault
 	switch c := b[i]; {
 	case c == '"':
 		t.kind = jsonString
@@ -73,7 +78,7 @@ func (s *scanner) value(b []byte, i, depth int) (token, fault) {
 		t.kind, end, f = literal(b, i)
 	}
 	t.end = uint32(end)
-	return t, f
+	return f
 }
 
 // nested scans the object or array that begins at b[i] and has the given depth.
@@ -267,9 +272,9 @@ func stringEnd(b []byte, i int) (end int, escaped bool, f fault) {
 // be false.
 func specialBytes(w uint64) uint64 {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
-	quote := w ^ ones*'"'
+	low := w ^ ones*2 // a quote becomes 0x20, which no other byte below 0x21 does
 	backslash := w ^ ones*'\\'
-	return ((w-ones*' ')&^w | (quote-ones)&^quote | (backslash-ones)&^backslash) & high
+	return ((low-ones*0x21)&^low | (backslash-ones)&^backslash) & high
 }
 
 // escapeLen returns the length of the escape that b begins with.
