@@ -14,6 +14,7 @@ import (
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/handlers"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/internal/testsize"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/warehouses/delta"
 )
@@ -23,7 +24,7 @@ import (
 // die anywhere: in the end the tables hold what the source does, and LATEST is
 // of the newest run's schema.
 func TestWhateverHappensTheTablesEqualTheSource(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(testsize.Of(5, 2)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			p := newPast(t, waybill.KindDeltaSharing)

@@ -232,7 +232,7 @@ func (p *process) work(n int) (done int) {
 // finish goes on until the backfill is in one of the states, and all is delivered.
 func (p *process) finish(states ...ledger.BackfillState) ledger.BackfillPlan {
 	p.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if err := errors.Join(p.tick(), p.scheduler.PlanAll(p.Context()), p.scheduler.Sweep(p.Context())); err != nil {
 			p.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/waybillhq/waybill/handlers"
 	fake "github.com/waybillhq/waybill/internal/fakes/platform"
 	"github.com/waybillhq/waybill/internal/ledger"
+	"github.com/waybillhq/waybill/internal/testsize"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
 )
@@ -100,9 +101,10 @@ func (p *past) read(key string) string {
 }
 
 func TestAHundredThousandRunsArePlannedInBoundedMemory(t *testing.T) {
-	few, _ := planning(t, 10_000)
-	many, keys := planning(t, 100_000)
-	t.Logf("heap in use grew by %d KB for 10,000 runs, by %d KB for 100,000; %d keys in Redis", few>>10, many>>10, keys)
+	n := testsize.Of(100_000, 10_000)
+	few, _ := planning(t, n/10)
+	many, keys := planning(t, n)
+	t.Logf("heap in use grew by %d KB for %d runs, by %d KB for %d; %d keys in Redis", few>>10, n/10, many>>10, n, keys)
 	if many > few+(8<<20) {
 		t.Errorf("ten times the runs take %d KB more", (many-few)>>10)
 	}

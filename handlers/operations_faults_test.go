@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/testsize"
 	"github.com/waybillhq/waybill/warehouses/delta"
 )
 
@@ -106,9 +107,9 @@ func TestAFaultAtAnyWriteOfAnOperationEndsTheSame(t *testing.T) {
 			}
 			want, done := reference.state(t), reference.receipts(t)
 			for _, after := range []bool{false, true} {
-				every := 4
+				every := testsize.Of(2, 8)
 				if after { // what an effect leaves, the fault before the next one leaves too
-					every = 8
+					every *= 2
 				}
 				first := 1 + rand.IntN(every)
 				t.Logf("faults at every %dth write from the %dth", every, first)

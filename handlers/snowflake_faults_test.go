@@ -12,6 +12,7 @@ import (
 
 	"github.com/waybillhq/waybill"
 	fakes "github.com/waybillhq/waybill/internal/fakes/snowflake"
+	"github.com/waybillhq/waybill/internal/testsize"
 )
 
 // seen is all that the customer reads of a workflow.
@@ -50,8 +51,11 @@ func TestACrashAtAnyStatementEndsInTheSameTables(t *testing.T) {
 	if before == after {
 		t.Fatalf("nothing changed:\n%s", after)
 	}
+	every := testsize.Of(2, 6)
 	for _, executed := range []bool{false, true} {
-		for n := rand.IntN(3); ; n += 3 { // every third, from another one each time
+		first := rand.IntN(every)
+		t.Logf("faults at every %dth statement from the %dth, executed: %t", every, first, executed)
+		for n := first; ; n += every {
 			workflow := fmt.Sprintf("wf_%t_%d", executed, n)
 			run := prepare(workflow)
 			r.plan(t, run)

@@ -72,7 +72,7 @@ func TestWithoutTheHookALostCompletionIsNotRepeated(t *testing.T) {
 		return lease.Complete(ctx, waybill.Receipt{})
 	}, loss)
 	r.await(t, waybill.StateComplete)
-	for deadline := time.Now().Add(10 * time.Second); loss.left.Load() >= 1; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); loss.left.Load() >= 1; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no completion was lost")
 		}

@@ -138,7 +138,7 @@ func (r *rig) submit(t *testing.T) {
 func (r *rig) await(t *testing.T, want waybill.State) waybill.Delivery {
 	t.Helper()
 	var d waybill.Delivery
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		var err error
 		if d, err = r.Delivery(t.Context(), r.delivery); err != nil {
 			t.Fatal(err)
@@ -154,7 +154,7 @@ func (r *rig) await(t *testing.T, want waybill.State) waybill.Delivery {
 // awaitTasks polls asynq until its tasks are in the states.
 func (r *rig) awaitTasks(t *testing.T, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		got := strings.Join(r.tasks(t), " ")
 		if got == want {
 			return
@@ -335,7 +335,7 @@ func TestUnknownWorkIsLeftForANewerWorker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		retry, err := r.inspector.ListRetryTasks(tasks.QueueExport)
 		if err == nil && len(retry) == 2 {
 			break

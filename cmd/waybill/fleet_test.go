@@ -175,7 +175,7 @@ func (f *fleet) start(t *testing.T, args ...string) *process {
 			t.Logf("log of waybill %s:\n%s", strings.Join(args, " "), tail(p.log.String(), 4000))
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, _, err := f.cli(t, "health", "--url", "http://"+addr+"/healthz"); err == nil {
 			return p
 		}

@@ -154,7 +154,7 @@ func TestTheFirstReadPinsTheSource(t *testing.T) {
 // awaitDue polls, as the sweep does, until one delivery is due.
 func (b bundle) awaitDue(t *testing.T) ledger.Due {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		due, err := b.Due(t.Context(), 10)
 		if err != nil {
 			t.Fatal(err)

@@ -67,6 +67,7 @@ func rows() []row {
 		{"handlers", "/tasks", yes}, {"handlers", "/formats", yes}, {"handlers", "/storage", yes}, {"handlers", "/internal/ledger", yes},
 		{"handlers", "/worker", no}, {"handlers", "/scheduler", no}, {"handlers", asynq, no}, {"handlers", redis, no}, {"handlers", prom, no}, {"handlers", aws, no},
 		{"handlers", "/internal/testservers", no}, {"handlers_test", "/internal/testservers", yes},
+		{"formats", "/internal/testsize", no}, {"formats_test", "/internal/testsize", yes},
 
 		{"scheduler", "/tasks", yes}, {"scheduler", asynq, yes}, {"scheduler", "/monitoring", yes}, {"scheduler", "/handlers", no}, {"scheduler", "/worker", no}, {"scheduler", prom, no},
 		{"worker", "/tasks", yes}, {"worker", asynq, yes}, {"worker", "/monitoring", yes}, {"worker", "/handlers", no}, {"worker", "/scheduler", no}, {"worker", cobra, no},
