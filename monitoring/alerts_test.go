@@ -170,6 +170,8 @@ var alertCases = []alertCase{
 	{"WaybillRedisMemory", "no limit", one(`waybill_redis_memory_used_bytes{server="redis"} 500x60`, `waybill_redis_memory_max_bytes{server="redis"} 0x60`), "10m", 0},
 	{"WaybillRedisUnsafe", "it evicts", one(`waybill_redis_unsafe{check="eviction"} 1x60`, `waybill_redis_unsafe{check="clock"} 0x60`), "10m", 1},
 	{"WaybillRedisUnsafe", "all is well", one(`waybill_redis_unsafe{check="eviction"} 0x60`), "10m", 0},
+	{"WaybillSchedulersDiffer", "in two sections", one(`waybill_schedulers_differ{section="limits"} 1x60`, `waybill_schedulers_differ{section="times"} 1x60`), "20m", 2},
+	{"WaybillSchedulersDiffer", "during a deployment", one(`waybill_schedulers_differ{section="limits"} 1x10 stale`), "20m", 0},
 	{"WaybillClocksDiffer", "behind by two seconds", one(`waybill_redis_clock_skew_seconds -2x60`), "10m", 1},
 	{"WaybillClocksDiffer", "by a tenth", one(`waybill_redis_clock_skew_seconds 0.1x60`), "10m", 0},
 	{"WaybillLeasesLost", "again and again", one(`waybill_lease_losses_total{task="export.push"} 0+1x60`), "45m", 1},

@@ -42,6 +42,8 @@ var (
 	roundDuration = Metric{"waybill_scheduler_round_duration_seconds", "histogram", []string{"work"}, "Duration of rounds."}
 	repairs       = Metric{"waybill_repairs_total", "counter", []string{"why"}, "Deliveries that a sweep sent on again: lost_task, silent_worker or replay."}
 
+	schedulersDiffer = Metric{"waybill_schedulers_differ", "gauge", []string{"section"}, "Other live schedulers whose configuration differs from this one's, by its section, or connectors; none where all agree."}
+
 	queueSize    = Metric{"waybill_queue_size", "gauge", []string{"queue"}, "Tasks in the queue, whatever their state."}
 	queueTasks   = Metric{"waybill_queue_tasks", "gauge", []string{"queue", "state"}, "Tasks in the queue by state."}
 	queueLatency = Metric{"waybill_queue_latency_seconds", "gauge", []string{"queue"}, "Age of the oldest pending task."}
@@ -79,7 +81,7 @@ var shareRequests = Metric{"waybill_share_request_duration_seconds", "histogram"
 func Catalog() []Metric {
 	list := []Metric{deliveries, retries, inProgress, stepDuration, stepFailures, freshness, promised, bytesOut, rowsOut,
 		castFailures, quarantined, pauses, leaseLosses, staleFences, admissionWait, connectorDeliveries, connectorLast,
-		rounds, roundDuration, repairs, queueSize, queueTasks, queueLatency, queuePaused, queueErrors,
+		rounds, roundDuration, repairs, schedulersDiffer, queueSize, queueTasks, queueLatency, queuePaused, queueErrors,
 		backlog, backlogOldest, held, inFlight, overdue, states, unplanned, unplannedAge, destConns, destFailing, destPaused,
 		pausedConns, pausedDests, ledgerErrors, redisUp, redisUsed, redisMax, redisUnsafe, redisSkew, expiry, shareRequests, backfills, backfillRuns}
 	list = append(list, activityCatalog()...)

@@ -22,14 +22,15 @@ type SchedulerMetrics struct {
 	rounds   *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	repairs  *prometheus.CounterVec
+	differ   *prometheus.GaugeVec
 }
 
 // NewSchedulerMetrics registers the metrics with reg, every series of the works
 // at zero.
 func NewSchedulerMetrics(reg prometheus.Registerer, works ...string) *SchedulerMetrics {
-	m := &SchedulerMetrics{works: works, rounds: counter(rounds), repairs: counter(repairs),
+	m := &SchedulerMetrics{works: works, rounds: counter(rounds), repairs: counter(repairs), differ: gauge(schedulersDiffer),
 		duration: histogram(roundDuration, 0.001, 0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)}
-	reg.MustRegister(m.rounds, m.duration, m.repairs)
+	reg.MustRegister(m.rounds, m.duration, m.repairs, m.differ)
 	for _, w := range works {
 		m.rounds.WithLabelValues(w, "ok")
 		m.rounds.WithLabelValues(w, "failed")
@@ -59,5 +60,17 @@ func (m *SchedulerMetrics) Round(work string, d time.Duration, err error) {
 func (m *SchedulerMetrics) Repaired(why Repair) {
 	if m != nil {
 		m.repairs.WithLabelValues(string(why)).Inc()
+	}
+}
+
+// Differ shows how many other schedulers differ from this one, by the section
+// of the configuration.
+func (m *SchedulerMetrics) Differ(sections map[string]int) {
+	if m == nil {
+		return
+	}
+	m.differ.Reset()
+	for section, n := range sections {
+		m.differ.WithLabelValues(section).Set(float64(n))
 	}
 }

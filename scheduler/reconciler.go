@@ -23,7 +23,7 @@ const (
 // the same time.
 func (s *Scheduler) Sweep(ctx context.Context) error {
 	windows, err := s.windows()
-	return errors.Join(err, s.Reconcile(ctx), s.cfg.Ledger.Mend(ctx, windows))
+	return errors.Join(err, s.Reconcile(ctx), s.cfg.Ledger.Mend(ctx, windows), s.cfg.Ledger.MirrorPauses(ctx))
 }
 
 const (

@@ -72,6 +72,7 @@ func (d *doctor) examine(ctx context.Context, p *program) (err error) {
 	}
 	d.redis(ctx, f)
 	d.connectors(ctx, f)
+	d.schedulers(ctx, f)
 	d.queues(f)
 	return nil
 }

@@ -107,6 +107,21 @@ func (d *doctor) connectors(ctx context.Context, f *fleet.Fleet) {
 	}
 }
 
+// schedulers tells who decides, and whether all go by the same configuration.
+func (d *doctor) schedulers(ctx context.Context, f *fleet.Fleet) {
+	all, err := f.Ledger.Schedulers(ctx)
+	switch what := fleet.SchedulersDiffer(all); {
+	case err != nil:
+		d.tellf(durability.Bad, "schedulers", "%v", err)
+	case what != "":
+		d.tellf(durability.Bad, "schedulers", "%s. %s", what, fleet.MendSchedulers)
+	case len(all) == 0:
+		d.tellf(durability.Warn, "schedulers", "none was alive in the last minute; start one: waybill scheduler")
+	default:
+		d.tellf(durability.OK, "schedulers", "%d alive, with one configuration", len(all))
+	}
+}
+
 // queues holds the queues that Redis knows against those of this version, and
 // against who serves them.
 func (d *doctor) queues(f *fleet.Fleet) {

@@ -52,7 +52,7 @@ func TestTheDoctorFindsAWorkingFleetWell(t *testing.T) {
 	const ok = durability.OK
 	wantLevels(t, got, map[string]durability.Level{
 		"configuration": ok, "our bucket": ok, "redis version": ok, "redis eviction": ok, "redis append-only file": ok, "redis appendfsync": ok,
-		"redis replicas": durability.Warn, "redis clock": ok, "connector acme-lake": ok, "queue export": ok,
+		"redis replicas": durability.Warn, "redis clock": ok, "connector acme-lake": ok, "schedulers": ok, "queue export": ok,
 	}, text)
 	lines := f.ok(t, "doctor")
 	for _, want := range []string{"OK configuration: is valid\n", "OK queue export: 8 handlers in 1 pools; 0 tasks wait\n", "WARN redis replicas: none"} {
@@ -65,6 +65,25 @@ func TestTheDoctorFindsAWorkingFleetWell(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(f.dir, "own", "doctor", "*")); err != nil || len(left) != 0 {
 		t.Errorf("it left %v in our bucket, %v", left, err)
+	}
+}
+
+func TestTheDoctorTellsOfSchedulersThatDiffer(t *testing.T) {
+	f := newFleet(t)
+	f.ok(t, "connector", "apply", "-f", f.write(t, "lake.yaml", f.connector("acme-lake", bucketName, "env:CUSTOMER_SECRET")))
+	f.start(t, "scheduler")
+	f.env = append(f.env, "WAYBILL_LIMITS_MAX_IN_FLIGHT=9")
+	f.start(t, "scheduler")
+	for f.redis.Client(t).HLen(t.Context(), "wb:{schedulers}:alive").Val() < 2 {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the schedulers did not tell of themselves")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	got, text, err := f.doctor(t)
+	if err == nil || got["schedulers"] != durability.Bad || !strings.Contains(text, "differ in limits.maxInFlight, connector acme-lake. Give all schedulers the same waybill.yaml") {
+		t.Errorf("%v: %s", err, text)
 	}
 }
 

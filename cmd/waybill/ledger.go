@@ -51,7 +51,7 @@ func (p *program) ledgerRebuild() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Make the ledger anew from our bucket, after Redis was lost; nothing is delivered twice",
-		Long: "Make the ledger anew from our bucket, in an empty Redis: connectors, schema versions, runs and their complete\n" +
+		Long: "Make the ledger anew from our bucket, in an empty Redis: connectors, pauses, schema versions, runs and their complete\n" +
 			"deliveries. Stop schedulers and workers first. Runs that were not delivered everywhere are planned again when a\n" +
 			"scheduler starts; a run that Redis had accepted, but no scheduler had planned yet, is handed in again by its producer.",
 		Args: cobra.NoArgs,

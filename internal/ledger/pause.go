@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,53 +32,65 @@ type pauseText struct {
 
 // PauseConnector lets nothing more be sent to a connector: what is being tried
 // goes on, all else waits. It says whether the connector was not paused before.
+// After an error it is to be repeated; the pause may be in effect.
 func (l *Ledger) PauseConnector(ctx context.Context, team, id, reason string) (bool, error) {
-	return l.pause(ctx, waybill.Slot(team), "connector", id, reason)
+	return l.pause(ctx, subjectConnector(team, id), pauseChange{paused: true, reason: reason})
 }
 
-// ResumeConnector lets a connector go on. It says whether it was paused.
+// ResumeConnector lets a connector go on. It says whether it was paused. After
+// an error it is to be repeated.
 func (l *Ledger) ResumeConnector(ctx context.Context, team, id string) (bool, error) {
-	return l.pause(ctx, waybill.Slot(team), "connector", id, "")
+	return l.pause(ctx, subjectConnector(team, id), pauseChange{})
 }
 
 // PauseDestination lets nothing more be sent to a destination, such as "s3" or
 // "s3/eu-central-1", of whatever connector. After an error it is to be repeated.
 func (l *Ledger) PauseDestination(ctx context.Context, name, reason string) (bool, error) {
-	return l.pauseEverywhere(ctx, name, reason)
+	return l.pause(ctx, subjectDestination(name), pauseChange{paused: true, reason: reason})
 }
 
 // ResumeDestination lets a destination go on. After an error it is to be repeated.
 func (l *Ledger) ResumeDestination(ctx context.Context, name string) (bool, error) {
-	return l.pauseEverywhere(ctx, name, "")
+	return l.pause(ctx, subjectDestination(name), pauseChange{})
 }
 
-func (l *Ledger) pauseEverywhere(ctx context.Context, name, reason string) (bool, error) {
-	changed := false
-	for slot := range waybill.Slots {
-		here, err := l.pause(ctx, slot, "destination", name, reason)
-		if err != nil {
-			return changed, err
-		}
-		changed = changed || here
-	}
-	return changed, nil
+// subject is what is paused.
+type subject struct {
+	what string // connector or destination
+	name string
+	slot int // where it is changed first: a connector's only one; from there a destination's change goes to the others
 }
 
-func (l *Ledger) pause(ctx context.Context, slot int, what, name, reason string) (bool, error) {
-	why := ""
-	if reason != "" {
-		text, err := json.Marshal(pauseText{At: time.Now().UnixMilli(), Reason: reason})
-		if err != nil {
-			return false, fmt.Errorf("encode pause: %w", err)
-		}
-		why = string(text)
-	}
-	r, err := l.run(ctx, pauseScript, prefix(slot), what, name, why)
-	if err != nil {
-		return false, err
-	}
+func subjectConnector(team, id string) subject {
+	return subject{"connector", id, waybill.Slot(team)}
+}
+
+func subjectDestination(name string) subject { return subject{"destination", name, 0} }
+
+func (s subject) String() string { return s.what + "/" + s.name }
+
+// pauseChange is what becomes of a subject.
+type pauseChange struct {
+	paused    bool
+	reason    string
+	automatic bool
+	at        int64 // milliseconds; 0: now
+}
+
+// pause changes a subject, and has our bucket know it: see [Ledger.mirrorPause].
+func (l *Ledger) pause(ctx context.Context, s subject, c pauseChange) (bool, error) {
+	changed, err := l.pauseIn(ctx, s.slot, s, c)
+	return changed, errors.Join(err, l.mirrorPause(ctx, s))
+}
+
+// pauseIn changes a subject in one slot.
+func (l *Ledger) pauseIn(ctx context.Context, slot int, s subject, c pauseChange) (bool, error) {
+	r, err := l.runConfirmed(ctx, pauseScript, prefix(slot), s.what, s.name, flag(c.paused), c.reason, flag(c.automatic), c.at)
 	l.admit(r.turns(1))
-	return r.int(0) == 1, nil
+	if r != nil && err != nil {
+		err = unavailable("redis.not_replicated", "Send the same again: it is in effect, but not yet in as many replicas as redis.waitReplicas wants.", err)
+	}
+	return r.int(0) == 1, err
 }
 
 // ConnectorPause says why a connector is paused; nil if it is not. A pause of

@@ -41,7 +41,7 @@ type Rebuilt struct {
 }
 
 // Rebuild makes the ledger anew from our bucket, in an empty Redis, while no
-// scheduler and no worker runs: documents, schema versions, runs with their
+// scheduler and no worker runs: documents, pauses among them, schema versions, runs with their
 // complete deliveries. Runs that were not delivered everywhere are planned
 // again, for the connectors that they were planned for. It is idempotent: one
 // that was cut short is repeated with Merge.
@@ -122,6 +122,9 @@ func (b *rebuild) documents(ctx context.Context) error {
 		d, _, err := k.look(ctx, id)
 		if err == nil {
 			err = k.keep(ctx, id, d)
+		}
+		if err == nil && k.kind == pauseKind {
+			err = b.restorePause(ctx, d)
 		}
 		b.count(func(r *Rebuilt) { r.Documents++ })
 		return err

@@ -71,7 +71,20 @@ func (a *Attempt) Settle(ctx context.Context, d Decision) (Settled, error) {
 		return Settled{}, ls.lost()
 	}
 	ls.ledger.admit(r.turns(3))
-	return Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2)), Pauses: r.text(4) == "1"}, nil
+	settled := Settled{State: waybill.State(r.text(1)), Next: fromMillis(r.text(2)), Pauses: r.text(4) == "1"}
+	if settled.Pauses {
+		ls.pauseMirrored(ctx)
+	}
+	return settled, nil
+}
+
+// pauseMirrored has our bucket know that the connector is paused for failures
+// in a row. The attempt is settled whether it does or not: the sweep repeats it.
+func (ls *Lease) pauseMirrored(ctx context.Context) {
+	s := subjectConnector(ls.Delivery.TeamID, ls.Delivery.Connector)
+	if err := ls.ledger.mirrorPause(ctx, s); err != nil {
+		ls.ledger.opts.Log.WarnContext(ctx, "a pause is not in our own bucket yet; the sweep will try again", "connector", s.name, "error", err)
+	}
 }
 
 // StateError refuses what the state of a delivery does not allow.

@@ -75,7 +75,7 @@ func New(cfg config.Config, log *slog.Logger) (*Fleet, error) {
 	}
 	registry := monitoring.NewRegistry()
 	return &Fleet{rounds: sync.OnceValue(func() *monitoring.SchedulerMetrics {
-		return monitoring.NewSchedulerMetrics(registry, append(scheduler.Works(), workExpiries, workOperations)...)
+		return monitoring.NewSchedulerMetrics(registry, append(scheduler.Works(), workExpiries, workOperations, workAgree)...)
 	}), Config: cfg, Log: log, Registry: registry, expiry: monitoring.NewExpiries(), guard: guard, secrets: secrets.NewResolver(),
 		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}, nil
 }
@@ -236,6 +236,7 @@ func (f *Fleet) Scheduler() *scheduler.Scheduler {
 		Log: f.Log, Redis: f.Redis, Metrics: f.rounds(), Besides: []scheduler.Work{
 			{Name: workExpiries, Every: expiriesEvery, Do: f.watchExpiries},
 			{Name: workOperations, Every: operationsEvery, Do: f.Operations().Resume},
+			{Name: workAgree, Every: agreeEvery, Do: f.NewAgreement().Compare},
 		}})
 }
 
@@ -244,10 +245,15 @@ func (f *Fleet) subscribers(ctx context.Context, team string) ([]scheduler.Subsc
 	if err != nil {
 		return nil, err
 	}
+	return f.subscribersOf(all), nil
+}
+
+// subscribersOf are what the planner needs to know of connectors.
+func (f *Fleet) subscribersOf(all []connectors.Connector) []scheduler.Subscriber {
 	list := make([]scheduler.Subscriber, len(all))
 	for i, c := range all {
 		list[i] = scheduler.Subscriber{ID: c.ID, Team: c.Team, Kind: c.Kind, Wants: c.Subscribes, Destination: Destination(c), Notify: f.told(c),
 			MaxInFlight: cmp.Or(c.MaxInFlight, f.Config.Limits.MaxInFlight), Backfill: c.Backfill == connectors.BackfillInitial}
 	}
-	return list, nil
+	return list
 }

@@ -13,3 +13,21 @@ local function note(connector, what, id, text)
   end
 end
 
+-- What our bucket is to know of pauses (see pausemirror.go), of subjects
+-- "connector/<id>" and "destination/<name>":
+--
+--   turned      HASH  subject → when it was last paused or let go on; never the same twice
+--   unmirrored  SET   "<when>/<subject>" that our bucket may lack
+local function turned(subject, at) redis.call('HSET', P .. 'turned', subject, string.format('%.0f', at)) end
+
+local function pause_changed(subject)
+  local at = math.max(num(redis.call('HGET', P .. 'turned', subject)) + 1, NOW)
+  turned(subject, at)
+  redis.call('SADD', P .. 'unmirrored', string.format('%.0f/%s', at, subject))
+  return at
+end
+
+local function pause_text(at, reason, automatic)
+  return cjson.encode({ at = at, reason = reason, automatic = automatic or nil })
+end
+

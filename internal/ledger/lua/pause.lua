@@ -1,7 +1,8 @@
 -- Pauses connectors, or lets them go on. What is being tried goes on; what is
 -- queued or waits for its next try goes back to the backlog.
 -- KEYS[1] slot prefix
--- ARGV[1] "connector" or "destination"  [2] its name  [3] why as JSON, "" to go on
+-- ARGV[1] "connector" or "destination"  [2] its name  [3] "1" to pause, "" to go on  [4] why  [5] "1" if nobody asked for it
+-- ARGV[6] when that was, as another slot or our bucket knows it: it stands if nothing newer is here; "0" now
 -- Returns {1 if that changed anything, turns}.
 local function all()
   if ARGV[1] == 'connector' then return { ARGV[2] } end
@@ -10,17 +11,29 @@ end
 
 local key, field = P .. 'cn:' .. ARGV[2], 'paused'
 if ARGV[1] == 'destination' then key, field = P .. 'pz', ARGV[2] end
-local changed
-if ARGV[3] ~= '' then
-  changed = redis.call('HSETNX', key, field, ARGV[3])
+local subject = ARGV[1] .. '/' .. ARGV[2]
+local last = num(redis.call('HGET', P .. 'turned', subject))
+local was, wanted = redis.call('HEXISTS', key, field) == 1, ARGV[3] == '1'
+local at, asked = tonumber(ARGV[6]), ARGV[6] == '0'
+if asked and was == wanted then
+  if last > 0 then turned(subject, last) end -- whoever repeats it waits for the replicas again
+  return { 0, {} }
+elseif asked then
+  at = pause_changed(subject)
+elseif at > last then
+  turned(subject, at)
 else
-  changed = redis.call('HDEL', key, field)
-  if ARGV[1] == 'connector' then redis.call('HDEL', key, 'failures') end
+  return { 0, {} }
 end
 
-if changed == 1 and ARGV[1] == 'connector' then
-  local paused_now = ARGV[3] ~= ''
-  note(ARGV[2], paused_now and 'paused' or 'recovered', '', paused_now and cjson.decode(ARGV[3]).reason)
+if wanted then
+  redis.call('HSET', key, field, pause_text(at, ARGV[4], ARGV[5] == '1'))
+else
+  redis.call('HDEL', key, field)
+  if ARGV[1] == 'connector' then redis.call('HDEL', key, 'failures') end
+end
+if asked and ARGV[1] == 'connector' then
+  note(ARGV[2], wanted and 'paused' or 'recovered', '', ARGV[4])
 end
 
 local list = {}
@@ -39,4 +52,4 @@ for _, connector in ipairs(all()) do
     for _, turn in ipairs(turns(connector)) do list[#list + 1] = turn end
   end
 end
-return { changed, list }
+return { was ~= wanted and 1 or 0, list }

@@ -56,7 +56,8 @@ end
 local pauses = '0'
 if limit > 0 and num(get(id, 'replays')) == 0 and redis.call('HINCRBY', P .. 'cn:' .. connector, 'failures', 1) >= limit then
   local reason = string.format('%d deliveries in a row failed by the destination; the last: %s', limit, ARGV[7])
-  if redis.call('HSETNX', P .. 'cn:' .. connector, 'paused', cjson.encode({ at = NOW, automatic = true, reason = reason })) == 1 then
+  if not con(connector).paused then
+    redis.call('HSET', P .. 'cn:' .. connector, 'paused', pause_text(pause_changed('connector/' .. connector), reason, true))
     con(connector).paused, pauses = 'now', '1'
     note(connector, 'paused', '', reason)
   end
