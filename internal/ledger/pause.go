@@ -72,7 +72,11 @@ func (l *Ledger) pause(ctx context.Context, slot int, what, name, reason string)
 		}
 		why = string(text)
 	}
-	r, err := l.run(ctx, pauseScript, prefix(slot), what, name, why)
+	tells := "" // one slot does, so that the fleet is told once
+	if slot == 0 {
+		tells = "1"
+	}
+	r, err := l.run(ctx, pauseScript, prefix(slot), what, name, why, l.opts.Notify, tells)
 	if err != nil {
 		return false, err
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,7 +118,7 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 	f.bucket = bucket
 	f.metrics = monitoring.NewMetrics(f.Registry, f.metricLabels())
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
-		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log,
+		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Notify: strings.Join(f.toldOfAll(), " "), Log: f.Log,
 		Observer: ledger.Observer{Admitted: f.metrics.Admitted, Lost: f.metrics.LeaseLost, Stale: f.metrics.StaleFence}})
 	if f.account, err = f.newAccount(); err != nil {
 		return err

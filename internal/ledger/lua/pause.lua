@@ -2,6 +2,7 @@
 -- queued or waits for its next try goes back to the backlog.
 -- KEYS[1] slot prefix
 -- ARGV[1] "connector" or "destination"  [2] its name  [3] why as JSON, "" to go on
+-- ARGV[4] of a destination: whom of the fleet to tell  [5] "1" in the slot that does
 -- Returns {1 if that changed anything, turns}.
 local function all()
   if ARGV[1] == 'connector' then return { ARGV[2] } end
@@ -18,9 +19,14 @@ else
   if ARGV[1] == 'connector' then redis.call('HDEL', key, 'failures') end
 end
 
-if changed == 1 and ARGV[1] == 'connector' then
-  local paused_now = ARGV[3] ~= ''
-  note(ARGV[2], paused_now and 'paused' or 'recovered', '', paused_now and cjson.decode(ARGV[3]).reason)
+if changed == 1 then
+  local what, reason = 'recovered', ''
+  if ARGV[3] ~= '' then what, reason = 'paused', cjson.decode(ARGV[3]).reason end
+  if ARGV[1] == 'connector' then
+    note(ARGV[2], what, '', reason)
+  else
+    note_destination(ARGV[2], 'destination.' .. what, ARGV[2] .. '|' .. reason, ARGV[4], ARGV[5] == '1')
+  end
 end
 
 local list = {}
