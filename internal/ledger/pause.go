@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -94,8 +95,23 @@ func (l *Ledger) ConnectorPause(ctx context.Context, team, id string) (*Pause, e
 	return decodePause(text)
 }
 
+// Halts are the destinations that are paused, and why.
+type Halts map[string]*Pause
+
+// At is the pause that holds what is at a destination: its own, or that of
+// something wider, as "s3" is wider than "s3/eu-central-1". None: nil.
+func (h Halts) At(destination string) *Pause {
+	for name := destination; name != ""; {
+		if p := h[name]; p != nil {
+			return p
+		}
+		name = name[:max(0, strings.LastIndex(name, "/"))]
+	}
+	return nil
+}
+
 // DestinationPauses returns the destinations that are paused.
-func (l *Ledger) DestinationPauses(ctx context.Context) (map[string]*Pause, error) {
+func (l *Ledger) DestinationPauses(ctx context.Context) (Halts, error) {
 	texts := map[string]string{}
 	cmds := make([]*redis.MapStringStringCmd, waybill.Slots)
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -110,7 +126,7 @@ func (l *Ledger) DestinationPauses(ctx context.Context) (map[string]*Pause, erro
 	for _, c := range cmds { // one that was written only half is shown too
 		maps.Copy(texts, c.Val())
 	}
-	pauses := make(map[string]*Pause, len(texts))
+	pauses := make(Halts, len(texts))
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if pauses[name], err = decodePause(texts[name]); err != nil {
 			return nil, err
