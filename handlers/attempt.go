@@ -25,6 +25,7 @@ type attempt struct {
 	connector connectors.Connector
 	h         *Handlers
 	log       *slog.Logger
+	span      *monitoring.Span
 }
 
 // begin takes the delivery. It fails when there is nothing to do, when it is
@@ -38,8 +39,10 @@ func (h *Handlers) begin(ctx context.Context, task tasks.Declaration, ref tasks.
 	ids := []slog.Attr{slog.String(monitoring.KeyTask, task.Name), slog.String(monitoring.KeyDelivery, d.ID),
 		slog.String(monitoring.KeyConnector, d.Connector), slog.String(monitoring.KeyTeam, d.TeamID), slog.String(monitoring.KeyWorkflow, d.WorkflowID),
 		slog.String(monitoring.KeyJob, d.JobID), slog.Int(monitoring.KeyAttempt, d.Attempts), slog.String(monitoring.KeyTrace, monitoring.TraceID(d.ID, d.Generation))}
-	a := &attempt{Lease: lease, task: task.Name, h: h, ctx: monitoring.With(lease.Context(), ids...), log: slog.New(h.Log.Handler().WithAttrs(ids))}
+	a := &attempt{Lease: lease, task: task.Name, h: h, log: slog.New(h.Log.Handler().WithAttrs(ids))}
+	a.ctx, a.span = h.Traces.Attempt(monitoring.With(lease.Context(), ids...), task.Name, d)
 	if err := a.prepare(ctx, task); err != nil {
+		a.span.End(err)
 		return nil, lease.Close(err)
 	}
 	return a, nil
@@ -75,6 +78,7 @@ func (a *attempt) close(err *error) {
 		*err = waybill.At(a.Delivery.Stage, waybill.Failf(waybill.Permanent, "internal.panic",
 			"This is a fault of Waybill; report it with the worker's log of this delivery.", "panic: %v", p))
 	}
+	a.span.End(*err)
 	*err = a.Close(*err)
 }
 
@@ -93,12 +97,15 @@ func once[T any](ctx context.Context, a *attempt, stage waybill.Stage, step func
 		}
 		return result, nil
 	}
+	stepCtx, span := a.h.Traces.Step(monitoring.With(ctx, slog.String(monitoring.KeyStage, string(stage))), stage)
 	started := time.Now()
-	result, err = step(monitoring.With(ctx, slog.String(monitoring.KeyStage, string(stage))))
+	result, err = step(stepCtx)
 	took := time.Since(started)
 	a.h.Metrics.Step(a.task, stage, took, err)
+	err = at(stage, err)
+	span.End(err)
 	if err != nil {
-		return result, at(stage, err)
+		return result, err
 	}
 	a.log.Info("step done", "stage", stage, "took", took)
 	return result, at(stage, a.Record(ctx, stage, result, took))
@@ -119,6 +126,7 @@ func (a *attempt) complete(ctx context.Context, receipt waybill.Receipt) error {
 	}
 	a.log.Info("delivery complete", "location", receipt.Location, "rows", receipt.Rows, "bytes", receipt.Bytes,
 		"castFailures", receipt.Conversion.CastFailures(), "quarantined", receipt.Conversion.Quarantined)
+	a.span.Delivered(receipt.Rows, receipt.Bytes)
 	a.h.Metrics.Converted(receipt.Conversion)
 	a.h.Metrics.Delivered(a.Delivery, receipt.Rows, receipt.Bytes, time.Now())
 	return nil

@@ -56,6 +56,7 @@ type Handlers struct {
 	Brand     string
 	Limits    Limits
 	Metrics   *monitoring.Metrics // may be nil
+	Traces    *monitoring.Traces  // may be nil
 	Log       *slog.Logger
 }
 

@@ -74,6 +74,13 @@ var (
 	expiry = Metric{"waybill_credential_expiry_timestamp_seconds", "gauge", []string{"credential", "connector"}, "When tokens and credentials end: the 20 that end first."}
 )
 
+// Of the HTTP API and the pages.
+var (
+	httpRequests = Metric{"waybill_http_requests_total", "counter", []string{"route", "method", "status"}, "Requests of the HTTP API and the pages, by route and class of status, such as 2xx."}
+	httpDuration = Metric{"waybill_http_request_duration_seconds", "histogram", []string{"route", "method"}, "How long they took."}
+	httpLimited  = Metric{"waybill_http_rate_limited_total", "counter", nil, "Requests that were refused because their token had made too many (limits.apiRequests)."}
+)
+
 // Of the Delta Sharing server.
 var shareRequests = Metric{"waybill_share_request_duration_seconds", "histogram", []string{"endpoint", "status"}, "Requests of the Delta Sharing server, by endpoint and HTTP status."}
 
@@ -83,7 +90,8 @@ func Catalog() []Metric {
 		castFailures, quarantined, pauses, leaseLosses, staleFences, admissionWait, connectorDeliveries, connectorLast,
 		rounds, roundDuration, repairs, schedulersDiffer, queueSize, queueTasks, queueLatency, queuePaused, queueErrors,
 		backlog, backlogOldest, held, inFlight, overdue, states, unplanned, unplannedAge, destConns, destFailing, destPaused,
-		pausedConns, pausedDests, ledgerErrors, redisUp, redisUsed, redisMax, redisUnsafe, redisSkew, expiry, shareRequests, backfills, backfillRuns}
+		pausedConns, pausedDests, ledgerErrors, redisUp, redisUsed, redisMax, redisUnsafe, redisSkew, expiry,
+		httpRequests, httpDuration, httpLimited, shareRequests, backfills, backfillRuns}
 	list = append(list, activityCatalog()...)
 	for i := range list {
 		list[i].Labels = slices.Clone(list[i].Labels) // the caller's to sort

@@ -30,8 +30,12 @@ func attrsOf(ctx context.Context) []slog.Attr {
 // https://www.w3.org/TR/trace-context/#trace-id. It follows from the delivery,
 // so that nothing has to carry it.
 func TraceID(delivery string, generation int) string {
+	return hex.EncodeToString(traceID(delivery, generation))
+}
+
+func traceID(delivery string, generation int) []byte {
 	sum := sha256.Sum256([]byte(delivery + "/" + strconv.Itoa(generation)))
-	return hex.EncodeToString(sum[:16])
+	return sum[:16]
 }
 
 // contextHandler adds what a context says to the lines that are written with it.

@@ -175,6 +175,7 @@ func TestCatalog(t *testing.T) {
 	}, slog.Default()))
 	NewShareMetrics(reg).Request("/shares", 200, time.Millisecond)
 	NewSchedulerMetrics(reg, "sweep")
+	NewHTTPMetrics(reg, "GET /v1/deliveries")
 	reg.MustRegister(NewLedgerCollector(func(context.Context) (LedgerFigures, error) {
 		return LedgerFigures{States: map[waybill.State]int64{waybill.StateFailed: 1}, Queues: map[string]QueueFigures{"export": {}},
 			Destinations: []DestinationFigures{{Name: "s3"}}}, nil

@@ -77,6 +77,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (_ *sandbox, err er
 		return nil, err
 	}
 	s.Fleet = f
+	f.Trace(ctx)
 	worker, err := f.Worker(map[string]int{tasks.QueueExport: 4, tasks.QueueSnowflake: 4, tasks.QueueDelta: 4, tasks.QueueActivity: 2, tasks.QueueBackfill: 2})
 	if err != nil {
 		return nil, err

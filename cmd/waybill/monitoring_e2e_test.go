@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,7 +29,7 @@ import (
 // planted are secrets that a process knows in one way or another; none of them
 // may be seen in anything that it shows.
 var planted = map[string]string{"TABLES_SECRET": "waybill-test-secret", "PLATFORM_KEY": "planted-platform-key",
-	"REDIS_SECRET": "planted-redis-password"}
+	"REDIS_SECRET": "planted-redis-password", "HOOK_SECRET": "planted-webhook-secret"}
 
 const plantedInURL = "planted-in-a-url"
 
@@ -39,11 +40,18 @@ type watched struct {
 	closed            atomic.Bool
 	scheduler, worker *process
 	token             string
+	traces            *testservers.CollectorServer
+	told              chan string // what the fleet's webhook was sent
 }
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
-	w := &watched{}
+	w := &watched{traces: testservers.Collector(t), told: make(chan string, 100)}
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.told <- fmt.Sprint(r.URL, r.Header, string(body))
+	}))
+	t.Cleanup(hook.Close)
 	redis := testservers.Redis(t, append(safe, "--maxmemory", "1gb")...)
 	if err := redis.Client(t).ConfigSet(t.Context(), "requirepass", planted["REDIS_SECRET"]).Err(); err != nil {
 		t.Fatal(err)
@@ -60,7 +68,7 @@ func newWatched(t *testing.T) *watched {
 			return http.DefaultTransport.RoundTrip(r)
 		})})
 	t.Cleanup(gate.Close)
-	w.fleet = newFleetOn(t, fmt.Sprintf("{url: \"redis://%s/0\", password: env:REDIS_SECRET}", redis.Addr), gate.URL, "http://127.0.0.1:1")
+	w.fleet = newFleetOn(t, fmt.Sprintf("{url: \"redis://%s/0\", password: env:REDIS_SECRET}", redis.Addr), gate.URL, hook.URL, "http://127.0.0.1:1")
 	w.redis = redis
 	w.s3.Bucket(t, "tables")
 	var err error
@@ -78,8 +86,9 @@ func newWatched(t *testing.T) *watched {
   s3: {region: %s, endpoint: %q, pathStyle: true, accessKeyId: env:TABLES_ID, secretAccessKey: env:TABLES_SECRET}
 platform: {url: https://api.platform.example, apiKey: env:PLATFORM_KEY}
 monitoring: {connectors: [acme-tables]}
-`, w.s3.Region, gate.URL))
-	w.env = append(w.env, "TABLES_ID="+w.s3.AccessKey)
+notify: {webhook: {url: %q, secret: env:HOOK_SECRET}}
+`, w.s3.Region, gate.URL, hook.URL))
+	w.env = append(w.env, "TABLES_ID="+w.s3.AccessKey, "OTEL_EXPORTER_OTLP_ENDPOINT="+w.traces.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
 	for name, value := range planted {
 		w.env = append(w.env, name+"="+value)
 	}
@@ -145,6 +154,7 @@ func TestAFailureAtStageLoadArrivesAsAnAlertAndIsMended(t *testing.T) {
 
 	w.failAtTheSource(t)
 	w.wantLinesThatSayWhose(t)
+	w.wantTraceOf(t, d)
 	w.wantNoSecretIn(t, out, list, show, retried)
 }
 
@@ -191,6 +201,24 @@ func (w *watched) wantLinesThatSayWhose(t *testing.T) {
 	}
 }
 
+// wantTraceOf wants both attempts in the delivery's trace, and the source that is not there in another.
+func (w *watched) wantTraceOf(t *testing.T, d waybill.Delivery) {
+	t.Helper()
+	spans := w.traces.Await(t, func(s testservers.CollectedSpan) bool {
+		return s.Name == "delta.publish" && s.Attributes["waybill.delivery"] != d.ID && s.Status == "STATUS_CODE_ERROR"
+	})
+	var attempts []string
+	for _, s := range spans {
+		if s.TraceID == monitoring.TraceID(d.ID, d.Generation) && s.ParentID == "" {
+			attempts = append(attempts, s.Attributes["waybill.stage"]+s.Attributes["waybill.verdict"]+" rows "+s.Attributes["waybill.rows"])
+		}
+	}
+	slices.Sort(attempts)
+	if len(attempts) != 2 || !strings.HasPrefix(attempts[1], "loadblocked") || attempts[0] == " rows " {
+		t.Errorf("the attempts in its trace are %q", attempts)
+	}
+}
+
 func (w *watched) wantNoSecretIn(t *testing.T, printed ...string) {
 	t.Helper()
 	for _, args := range [][]string{{"connector", "list"}, {"connector", "show", "acme-tables"}, {"connector", "check", "acme-tables"}, {"doctor"},
@@ -201,7 +229,15 @@ func (w *watched) wantNoSecretIn(t *testing.T, printed ...string) {
 		}
 		printed = append(printed, stdout, stderr)
 	}
-	printed = append(printed, w.scheduler.log.String(), w.worker.log.String(), metrics(t, w.scheduler.addr, w.worker.addr))
+	printed = append(printed, w.scheduler.log.String(), w.worker.log.String(), metrics(t, w.scheduler.addr, w.worker.addr), w.traces.Text())
+	for range 2 { // blocked, and complete
+		select {
+		case message := <-w.told:
+			printed = append(printed, message)
+		case <-time.After(30 * time.Second):
+			t.Fatal("nobody was told what became of the delivery")
+		}
+	}
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr, Password: planted["REDIS_SECRET"]})
 	defer client.Close()
 	tasks, err := client.Keys(t.Context(), "asynq:*").Result()

@@ -38,6 +38,7 @@ func (p *program) worker() *cobra.Command {
 			if err := f.RequireSafeRedis(cmd.Context()); err != nil {
 				return err
 			}
+			f.Trace(cmd.Context())
 			w, err := f.Worker(sizes)
 			if err != nil {
 				return err
@@ -65,6 +66,7 @@ func (p *program) scheduler() *cobra.Command {
 			if err := f.RequireSafeRedis(cmd.Context()); err != nil {
 				return err
 			}
+			f.Trace(cmd.Context())
 			mux, err := f.SchedulerMux()
 			if err != nil {
 				return err

@@ -62,9 +62,10 @@ type Report struct {
 
 // API answers requests below /v1/, and tells of itself at /openapi.json.
 type API struct {
-	o      Options
-	mux    *http.ServeMux
-	limits limits
+	o        Options
+	mux      *http.ServeMux
+	patterns []string
+	limits   limits
 }
 
 var _ http.Handler = (*API)(nil)
@@ -82,15 +83,23 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	for _, r := range routes() {
-		a.mux.Handle(r.method+" "+r.path, a.serve(r))
+		a.handle(r.method+" "+r.path, a.serve(r))
 	}
-	a.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	a.handle("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, _ = w.Write(description) // who asked may have left
 	})
-	a.mux.HandleFunc("/", a.nowhere)
+	a.handle("/", a.nowhere)
 	return a, nil
 }
+
+func (a *API) handle(pattern string, answer http.HandlerFunc) {
+	a.mux.Handle(pattern, answer)
+	a.patterns = append(a.patterns, pattern)
+}
+
+// Patterns are those of all that is answered.
+func (a *API) Patterns() []string { return a.patterns }
 
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
@@ -105,8 +114,8 @@ type request struct {
 const timeout = 60 * time.Second
 
 // serve answers the requests of a route. Who may not ask learns nothing else.
-func (a *API) serve(route route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+func (a *API) serve(route route) http.HandlerFunc {
+	return func(w http.ResponseWriter, hr *http.Request) {
 		ctx, cancel := context.WithTimeout(hr.Context(), timeout)
 		defer cancel()
 		r := &request{Request: hr.WithContext(ctx), api: a}
@@ -117,7 +126,7 @@ func (a *API) serve(route route) http.Handler {
 			return
 		}
 		a.write(w, r, status, "application/json", answer)
-	})
+	}
 }
 
 func (r *request) run(route route) (status int, answer any, err error) {

@@ -20,9 +20,10 @@ type Connector struct {
 	Connector   connectors.Connector `json:"connector"`
 	Destination string               `json:"destination"`     // what can be paused as one, e.g. s3/eu-central-1
 	Pause       *Pause               `json:"pause,omitempty"` // why it is paused
+	Halt        *Pause               `json:"halt,omitempty"`  // why the whole destination is
 }
 
-// Pause is why a connector is paused.
+// Pause is why a connector, or a destination, is paused.
 type Pause struct {
 	At        time.Time `json:"at"`
 	Reason    string    `json:"reason"`
@@ -61,13 +62,14 @@ func listConnectors(r *request) (int, any, error) {
 	for i, c := range page {
 		ids[i] = ledger.ConnectorKey{Team: c.Team, ID: c.ID}
 	}
-	pauses, err := r.api.o.Ledger.ConnectorPauses(r.Context(), ids)
-	if err != nil {
+	pauses, err1 := r.api.o.Ledger.ConnectorPauses(r.Context(), ids)
+	halts, err2 := r.api.o.Ledger.DestinationPauses(r.Context())
+	if err := errors.Join(err1, err2); err != nil {
 		return 0, nil, err
 	}
 	answer := Connectors{Connectors: []Connector{}}
 	for i, c := range page {
-		answer.Connectors = append(answer.Connectors, r.standing(c, pauses[i]))
+		answer.Connectors = append(answer.Connectors, r.standing(c, pauses[i], halts))
 	}
 	if len(page) < len(all) {
 		answer.Next = page[len(page)-1].ID
@@ -75,12 +77,16 @@ func listConnectors(r *request) (int, any, error) {
 	return http.StatusOK, answer, nil
 }
 
-func (r *request) standing(c connectors.Connector, pause *ledger.Pause) Connector {
-	answer := Connector{Connector: c, Destination: r.api.o.Destination(c)}
-	if pause != nil {
-		answer.Pause = &Pause{At: pause.At, Reason: pause.Reason, Automatic: pause.Automatic}
+func (r *request) standing(c connectors.Connector, pause *ledger.Pause, halts ledger.Halts) Connector {
+	destination := r.api.o.Destination(c)
+	return Connector{Connector: c, Destination: destination, Pause: shown(pause), Halt: shown(halts.At(destination))}
+}
+
+func shown(p *ledger.Pause) *Pause {
+	if p == nil {
+		return nil
 	}
-	return answer
+	return &Pause{At: p.At, Reason: p.Reason, Automatic: p.Automatic}
 }
 
 // connector is the one that the path names.
@@ -99,8 +105,9 @@ func showConnector(r *request) (int, any, error) {
 }
 
 func (r *request) read(c connectors.Connector) (Connector, error) {
-	pause, err := r.api.o.Ledger.ConnectorPause(r.Context(), c.Team, c.ID)
-	return r.standing(c, pause), err
+	pause, err1 := r.api.o.Ledger.ConnectorPause(r.Context(), c.Team, c.ID)
+	halts, err2 := r.api.o.Ledger.DestinationPauses(r.Context())
+	return r.standing(c, pause, halts), errors.Join(err1, err2)
 }
 
 func putConnector(r *request) (int, any, error) {
@@ -249,20 +256,29 @@ func pauseConnector(r *request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	text, err := r.body()
+	reason, err := r.reason()
 	if err != nil {
 		return 0, nil, err
+	}
+	if _, err := r.api.o.Ledger.PauseConnector(r.Context(), c.Team, c.ID, reason); err != nil {
+		return 0, nil, err
+	}
+	return r.paused(c, "connector paused")
+}
+
+// reason is the one that the body of a pause gives.
+func (r *request) reason() (string, error) {
+	text, err := r.body()
+	if err != nil {
+		return "", err
 	}
 	var why Pausing
 	dec := json.NewDecoder(strings.NewReader(string(text)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&why); err != nil || why.Reason == "" || len(why.Reason) > 300 {
-		return 0, nil, waybill.Problems{{Field: "reason", Message: `is all that the body holds: {"reason": "…"}, of 1 to 300 bytes`}}
+		return "", waybill.Problems{{Field: "reason", Message: `is all that the body holds: {"reason": "…"}, of 1 to 300 bytes`}}
 	}
-	if _, err := r.api.o.Ledger.PauseConnector(r.Context(), c.Team, c.ID, why.Reason); err != nil {
-		return 0, nil, err
-	}
-	return r.paused(c, "connector paused")
+	return why.Reason, nil
 }
 
 func resumeConnector(r *request) (int, any, error) {

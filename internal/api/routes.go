@@ -85,5 +85,11 @@ func routes() []route {
 			body: Pausing{}, answers: map[int]any{http.StatusOK: Connector{}}, refusals: []int{forbidden, missing, large, noJSON}, do: pauseConnector},
 		{method: "POST", path: "/v1/connectors/{id}/resume", id: "resumeConnector", scope: tokens.Ops, summary: "Let a paused connector go on.",
 			answers: map[int]any{http.StatusOK: Connector{}}, refusals: []int{forbidden, missing}, do: resumeConnector},
+		{method: "GET", path: "/v1/destinations", id: "listDestinations", scope: tokens.Producer, summary: "List what can be paused as one, such as s3/eu-central-1, with the number of connectors there. Needs a token of all teams.",
+			answers: map[int]any{http.StatusOK: Destinations{}}, refusals: []int{forbidden}, do: listDestinations},
+		{method: "POST", path: "/v1/destinations/{id}/pause", id: "pauseDestination", scope: tokens.Ops, summary: "Send nothing more to a destination, whosever connectors are there; their deliveries wait. Its name is escaped, as s3%2Feu-central-1. One that is paused stays as it is. Needs a token of all teams.",
+			body: Pausing{}, answers: map[int]any{http.StatusOK: Destination{}}, refusals: []int{forbidden, missing, large, noJSON}, do: pauseDestination},
+		{method: "POST", path: "/v1/destinations/{id}/resume", id: "resumeDestination", scope: tokens.Ops, summary: "Let a paused destination go on. Needs a token of all teams.",
+			answers: map[int]any{http.StatusOK: Destination{}}, refusals: []int{forbidden, missing}, do: resumeDestination},
 	}
 }

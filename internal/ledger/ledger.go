@@ -30,6 +30,7 @@ type Options struct {
 	MaxThrottle time.Duration // a delivery that is throttled longer fails; default 24 h
 	MaxFailures int           // deliveries in a row failed by their destination, then the connector is paused; default 5
 	Replicas    int           // that confirm an accepted run, NoReplicas for none; default 1 where Redis is a Cluster, is behind Sentinels or has a replica, else none
+	Notify      string        // whom of the fleet to tell of destinations, separated by spaces
 	Observer    Observer
 	Log         *slog.Logger
 }

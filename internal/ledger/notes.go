@@ -23,24 +23,30 @@ var takeNotesScript = script("takenotes")
 
 // What notes are about.
 const (
-	NoteComplete  = "complete"
-	NoteFailed    = "failed"
-	NoteBlocked   = "blocked"
-	NotePaused    = "paused"    // a connector
-	NoteRecovered = "recovered" // a connector goes on
+	NoteComplete    = "complete"
+	NoteFailed      = "failed"
+	NoteBlocked     = "blocked"
+	NoteCancelled   = "cancelled"
+	NoteUnpublished = "unpublished"
+	NotePaused      = "paused"    // a connector
+	NoteRecovered   = "recovered" // a connector goes on
+
+	NoteDestinationPaused    = "destination.paused"
+	NoteDestinationRecovered = "destination.recovered"
 )
 
 // Note is one change that one receiver is to be told.
 type Note struct {
-	ID        string // the same for every receiver and try
-	To        string // whom the connector's Notify names
-	What      string
-	Connector string
-	At        time.Time
-	Delivery  waybill.Delivery // of a connector's pause or recovery: zero
-	Event     waybill.Event    // of the delivery's history
-	Reason    string           // of a pause
-	Tries     int              // this one included
+	ID          string // the same for every receiver and try
+	To          string // whom the connector's Notify names, or the fleet's
+	What        string
+	Connector   string // of a destination that the fleet is told of: none
+	Destination string // that was paused or goes on
+	At          time.Time
+	Delivery    waybill.Delivery // of a pause or recovery: zero
+	Event       waybill.Event    // of the delivery's history
+	Reason      string           // of a pause
+	Tries       int              // this one included
 
 	prefix, member string
 	taken          int64 // milliseconds
@@ -91,6 +97,9 @@ func (l *Ledger) note(ctx context.Context, slot int, taken int64, r reply) (Note
 		prefix: prefix(slot), member: member, taken: taken}
 	if part[3] == "" {
 		n.At = fromMillis(part[4])
+		if strings.HasPrefix(n.What, "destination.") {
+			n.Destination, n.Reason, _ = strings.Cut(n.Reason, "|")
+		}
 		return n, nil
 	}
 	var err error

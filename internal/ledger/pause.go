@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -75,6 +76,7 @@ type pauseChange struct {
 	reason    string
 	automatic bool
 	at        int64 // milliseconds; 0: now
+	quiet     bool  // nobody is told of it
 }
 
 // pause changes a subject, and has our bucket know it: see [Ledger.mirrorPause].
@@ -85,7 +87,8 @@ func (l *Ledger) pause(ctx context.Context, s subject, c pauseChange) (bool, err
 
 // pauseIn changes a subject in one slot.
 func (l *Ledger) pauseIn(ctx context.Context, slot int, s subject, c pauseChange) (bool, error) {
-	r, err := l.runConfirmed(ctx, pauseScript, prefix(slot), s.what, s.name, flag(c.paused), c.reason, flag(c.automatic), c.at)
+	r, err := l.runConfirmed(ctx, pauseScript, prefix(slot), s.what, s.name, flag(c.paused), c.reason, flag(c.automatic), c.at,
+		l.opts.Notify, flag(c.quiet))
 	l.admit(r.turns(1))
 	if r != nil && err != nil {
 		err = unavailable("redis.not_replicated", "Send the same again: it is in effect, but not yet in as many replicas as redis.waitReplicas wants.", err)
@@ -103,8 +106,23 @@ func (l *Ledger) ConnectorPause(ctx context.Context, team, id string) (*Pause, e
 	return decodePause(text)
 }
 
+// Halts are the destinations that are paused, and why.
+type Halts map[string]*Pause
+
+// At is the pause that holds what is at a destination: its own, or that of
+// something wider, as "s3" is wider than "s3/eu-central-1". None: nil.
+func (h Halts) At(destination string) *Pause {
+	for name := destination; name != ""; {
+		if p := h[name]; p != nil {
+			return p
+		}
+		name = name[:max(0, strings.LastIndex(name, "/"))]
+	}
+	return nil
+}
+
 // DestinationPauses returns the destinations that are paused.
-func (l *Ledger) DestinationPauses(ctx context.Context) (map[string]*Pause, error) {
+func (l *Ledger) DestinationPauses(ctx context.Context) (Halts, error) {
 	texts := map[string]string{}
 	cmds := make([]*redis.MapStringStringCmd, waybill.Slots)
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -119,7 +137,7 @@ func (l *Ledger) DestinationPauses(ctx context.Context) (map[string]*Pause, erro
 	for _, c := range cmds { // one that was written only half is shown too
 		maps.Copy(texts, c.Val())
 	}
-	pauses := make(map[string]*Pause, len(texts))
+	pauses := make(Halts, len(texts))
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if pauses[name], err = decodePause(texts[name]); err != nil {
 			return nil, err

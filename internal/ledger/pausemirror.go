@@ -176,5 +176,5 @@ func (l *Ledger) restorePause(ctx context.Context, d document) error {
 	if err != nil {
 		return err
 	}
-	return l.pauseAll(ctx, m.subject(), pauseChange{m.Paused, m.Reason, m.Automatic, m.At})
+	return l.pauseAll(ctx, m.subject(), pauseChange{paused: m.Paused, reason: m.Reason, automatic: m.Automatic, at: m.At, quiet: true})
 }

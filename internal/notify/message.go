@@ -17,7 +17,7 @@ import (
 
 // Message is the body of a webhook.
 type Message struct {
-	Type      string    `json:"type"`      // delivery.complete, delivery.failed, delivery.blocked, connector.paused or connector.recovered
+	Type      string    `json:"type"`      // delivery.complete, failed, blocked, cancelled or unpublished; connector.paused or recovered; destination.paused or recovered
 	ID        string    `json:"id"`        // of the change: the same however often it is told
 	Timestamp time.Time `json:"timestamp"` // of the change
 	Data      Data      `json:"data"`
@@ -25,7 +25,8 @@ type Message struct {
 
 // Data is what changed.
 type Data struct {
-	Connector     string          `json:"connector"`
+	Connector     string          `json:"connector,omitempty"`   // of a destination that the fleet is told of: none
+	Destination   string          `json:"destination,omitempty"` // that was paused or goes on, e.g. s3/eu-central-1
 	DeliveryID    string          `json:"deliveryId,omitempty"`
 	TeamID        string          `json:"teamId,omitempty"`
 	WorkflowID    string          `json:"workflowId,omitempty"`
@@ -41,7 +42,7 @@ type Data struct {
 	Code          string          `json:"code,omitempty"`
 	Action        string          `json:"action,omitempty"` // the sentence to who can mend it
 	NextAt        time.Time       `json:"nextAt,omitzero"`  // when it is tried again by itself
-	Reason        string          `json:"reason,omitempty"` // of a pause
+	Reason        string          `json:"reason,omitempty"` // of a pause, or a cancellation
 }
 
 // message is what a receiver is sent.
@@ -58,7 +59,10 @@ func message(n ledger.Note, slack bool) ([]byte, error) {
 }
 
 func compose(n ledger.Note) Message {
-	m := Message{Type: "connector." + n.What, ID: n.ID, Timestamp: n.At, Data: Data{Connector: n.Connector, Reason: n.Reason}}
+	m := Message{Type: "connector." + n.What, ID: n.ID, Timestamp: n.At, Data: Data{Connector: n.Connector, Destination: n.Destination, Reason: n.Reason}}
+	if n.Destination != "" {
+		m.Type = n.What
+	}
 	d, e := n.Delivery, n.Event
 	if d.ID == "" {
 		return m
@@ -67,8 +71,11 @@ func compose(n ledger.Note) Message {
 	m.Data = Data{Connector: n.Connector, DeliveryID: d.ID, TeamID: d.TeamID, WorkflowID: d.WorkflowID, JobID: d.JobID, Kind: d.Kind,
 		Generation: d.Generation, SchemaVersion: d.SchemaVersion, RunFinishedAt: d.RunFinishedAt,
 		Stage: e.Stage, Verdict: e.Verdict, Code: e.Code, Action: e.Action, NextAt: e.Next}
-	if n.What == ledger.NoteComplete {
+	switch n.What {
+	case ledger.NoteComplete:
 		m.Data.Rows, m.Data.Bytes = d.Rows, d.Bytes
+	case ledger.NoteCancelled: // which is no failure
+		m.Data.Code, m.Data.Reason = "", e.Code
 	}
 	return m
 }
@@ -89,10 +96,27 @@ func sentence(n ledger.Note) string {
 		return fmt.Sprintf(":x: %s did not arrive at %s (stage %s, `%s`). %s", run, connector, n.Event.Stage, escape.Replace(n.Event.Code), why)
 	case ledger.NoteBlocked:
 		return fmt.Sprintf(":no_entry: %s waits for somebody at %s (stage %s, `%s`). %s", run, connector, n.Event.Stage, escape.Replace(n.Event.Code), why)
+	case ledger.NoteCancelled:
+		return fmt.Sprintf(":heavy_minus_sign: %s to %s was cancelled: %s.", run, connector, escape.Replace(n.Event.Code))
+	case ledger.NoteUnpublished:
+		return fmt.Sprintf(":leftwards_arrow_with_hook: %s was taken back from %s.", run, connector)
 	case ledger.NotePaused:
 		return fmt.Sprintf(":double_vertical_bar: %s is paused: %s", connector, escape.Replace(n.Reason))
+	case ledger.NoteDestinationPaused:
+		return fmt.Sprintf(":double_vertical_bar: %s is paused: %s", destination(n), escape.Replace(n.Reason))
+	case ledger.NoteDestinationRecovered:
+		return fmt.Sprintf(":arrow_forward: %s goes on.", destination(n))
 	}
 	return fmt.Sprintf(":arrow_forward: %s goes on.", connector)
+}
+
+// destination is what a person reads of one, and of the connector there.
+func destination(n ledger.Note) string {
+	text := "the destination *" + escape.Replace(n.Destination) + "*"
+	if n.Connector != "" {
+		text += " of *" + escape.Replace(n.Connector) + "*"
+	}
+	return text
 }
 
 // sign proves who sent a message, and when, as Standard Webhooks have it.

@@ -219,7 +219,7 @@ func (v *visit) connectors() error {
 	}
 	for i, c := range all {
 		row := connectorRow{Connector: c, Destination: v.o.Destination(c), Pause: pauses[i]}
-		row.Halt = halts[row.Destination]
+		row.Halt = halts.At(row.Destination)
 		for _, d := range slices.Backward(recent[i]) {
 			row.Last = d
 			switch d.State {

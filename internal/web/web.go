@@ -35,9 +35,10 @@ type Options struct {
 
 // Server serves the pages.
 type Server struct {
-	o     Options
-	mux   *http.ServeMux
-	cross *http.CrossOriginProtection
+	o        Options
+	mux      *http.ServeMux
+	patterns []string
+	cross    *http.CrossOriginProtection
 
 	mu     sync.Mutex
 	charts map[string]chart // by team
@@ -55,23 +56,31 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	s := &Server{o: o, mux: http.NewServeMux(), cross: http.NewCrossOriginProtection(), charts: map[string]chart{}}
-	s.mux.HandleFunc("GET /assets/style.css", func(w http.ResponseWriter, r *http.Request) {
+	s.handle("GET /assets/style.css", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=300")
 		http.ServeFileFS(w, r, files, "pages/style.css")
 	})
-	s.mux.HandleFunc("GET /login", s.loginPage)
-	s.mux.HandleFunc("POST /login", s.login)
-	s.mux.Handle("POST /logout", s.page((*visit).logout))
-	s.mux.Handle("GET /{$}", s.page((*visit).deliveries))
-	s.mux.Handle("GET /deliveries/{id}", s.page((*visit).delivery))
-	s.mux.Handle("POST /deliveries/{id}/retry", s.page((*visit).retry))
-	s.mux.Handle("GET /connectors", s.page((*visit).connectors))
+	s.handle("GET /login", s.loginPage)
+	s.handle("POST /login", s.login)
+	s.handle("POST /logout", s.page((*visit).logout))
+	s.handle("GET /{$}", s.page((*visit).deliveries))
+	s.handle("GET /deliveries/{id}", s.page((*visit).delivery))
+	s.handle("POST /deliveries/{id}/retry", s.page((*visit).retry))
+	s.handle("GET /connectors", s.page((*visit).connectors))
 	if o.Queues != nil {
-		s.mux.Handle(o.QueuesPath+"/", s.queues())
+		s.handle(o.QueuesPath+"/", s.queues())
 	}
-	s.mux.Handle("/", s.page(func(*visit) error { return waybill.ErrNotFound }))
+	s.handle("/", s.page(func(*visit) error { return waybill.ErrNotFound }))
 	return s
 }
+
+func (s *Server) handle(pattern string, answer http.HandlerFunc) {
+	s.mux.Handle(pattern, answer)
+	s.patterns = append(s.patterns, pattern)
+}
+
+// Patterns are those of all that is answered.
+func (s *Server) Patterns() []string { return s.patterns }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.cross.Check(r); err != nil {
@@ -93,20 +102,20 @@ type visit struct {
 const timeout = 15 * time.Second
 
 // page answers who logged in, and shows others the login.
-func (s *Server) page(show func(*visit) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (s *Server) page(show func(*visit) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		v := &visit{Server: s, w: w, r: r.WithContext(ctx)}
 		if v.enter(s.o) {
 			v.fail(show(v))
 		}
-	})
+	}
 }
 
 // queues shows the queues to who may see all teams: what waits there is everybody's.
-func (s *Server) queues() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (s *Server) queues() http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{Server: s, w: w, r: r}
 		switch {
 		case !v.enter(s.o):
@@ -116,7 +125,7 @@ func (s *Server) queues() http.Handler {
 			w.Header().Set("X-Frame-Options", "DENY")
 			s.o.Queues.ServeHTTP(w, r)
 		}
-	})
+	}
 }
 
 // fail shows what went wrong; what a visitor cannot mend is in the log alone.

@@ -112,7 +112,7 @@ func (c *cluster) add(t *testing.T, file string, doc []byte) {
 
 func TestDeploymentsRunTheProgramWithFewRights(t *testing.T) {
 	c := manifests(t)
-	for _, name := range []string{"scheduler", "share", "worker-delta", "worker-export"} {
+	for _, name := range []string{"scheduler", "share", "worker-backfill", "worker-delta", "worker-export"} {
 		d, ok := c.deployments[name]
 		if !ok {
 			t.Errorf("no deployment %s", name)
@@ -215,6 +215,45 @@ func TestWorkersScaleByTheirOwnBacklog(t *testing.T) {
 			t.Errorf("%s has a worker for each %s deliveries, want %s: twice its handlers", name, trigger.Metadata["threshold"], want)
 		}
 	}
+}
+
+// Each queue that a worker serves by default is served by one deployment, and a
+// backfill shares neither processes nor replicas with what is live.
+func TestEveryQueueHasItsWorkersAndTheBackfillItsOwn(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(projectRoot(t), "cmd/waybill/serve.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := regexp.MustCompile(`&queues, "queues", "([^"]+)"`).FindSubmatch(source)
+	if all == nil {
+		t.Fatal("the worker has no flag --queues")
+	}
+	served := map[string][]string{}
+	for name, d := range manifests(t).deployments {
+		if strings.HasPrefix(name, "worker-") {
+			args := d.Spec.Template.Spec.Containers[0].Args
+			for _, queue := range queuesOf(args[slices.Index(args, "--queues")+1]) {
+				served[queue] = append(served[queue], name)
+			}
+		}
+	}
+	for _, queue := range queuesOf(string(all[1])) {
+		if len(served[queue]) != 1 {
+			t.Errorf("queue %s is served by %v", queue, served[queue])
+		}
+		if queue != "backfill" && slices.Equal(served[queue], served["backfill"]) {
+			t.Errorf("%v serves %s and the backfill", served[queue], queue)
+		}
+	}
+}
+
+// queuesOf are the names in export=8,snowflake=4.
+func queuesOf(flag string) (names []string) {
+	for part := range strings.SplitSeq(flag, ",") {
+		name, _, _ := strings.Cut(part, "=")
+		names = append(names, name)
+	}
+	return names
 }
 
 // The configuration that is mounted is there, and so is every secret's file that it names below the mount.

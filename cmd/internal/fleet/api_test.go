@@ -113,7 +113,7 @@ func connectorText(t *testing.T, c connectors.Connector) string {
 // Every operation is called so that it answers with each status that it is
 // described with, and each answer is held against its schema.
 func TestTheAPIIsAsItDescribesItself(t *testing.T) {
-	w := start(t)
+	w := start(t, func(c *config.Config) { c.Limits.APIRequests = 1000 })
 	w.apply(w.connector("acme-lake", "team-a"))
 	d := describe(t, w)
 	const (
@@ -205,6 +205,32 @@ func TestTheAPIIsAsItDescribesItself(t *testing.T) {
 	d.call(204, "DELETE", one, c.ID, "", w.ops, "")
 	d.call(409, "PUT", one, c.ID, "", w.ops, connectorText(t, c))
 
+	// Destinations.
+	const places, place = "/v1/destinations", "/v1/destinations/{id}"
+	far := w.connector("acme-far", "team-b")
+	far.Storage.URL, far.Storage.Region = "s3://acme-far", "eu-central-1"
+	w.apply(far)
+	destinations := func() string { return d.call(200, "GET", places, "", "", w.ops, "").body }
+	if got := destinations(); got != `{"destinations":[{"name":"file","connectors":1},{"name":"s3","connectors":1},{"name":"s3/eu-central-1","connectors":1}]}`+"\n" {
+		t.Errorf("destinations: %s", got)
+	}
+	d.call(403, "GET", places, "", "", w.producer, "")
+	d.call(200, "POST", place+"/pause", "s3", "", w.ops, `{"reason":"AWS is down"}`)
+	if a := d.call(200, "GET", one, far.ID, "", w.ops, ""); !strings.Contains(a.body, `"halt":{`) || !strings.Contains(a.body, "AWS is down") {
+		t.Errorf("a connector of a paused destination: %s", a.body)
+	}
+	if a := d.call(200, "POST", place+"/pause", "s3%2Feu-central-1", "", w.ops, `{"reason":"the region too"}`); !strings.Contains(a.body, "the region too") {
+		t.Errorf("a paused region: %s", a.body)
+	}
+	d.call(200, "POST", place+"/resume", "s3", "", w.ops, "")
+	if got := destinations(); strings.Contains(got, "AWS is down") || !strings.Contains(got, "the region too") {
+		t.Errorf("after the larger one goes on: %s", got)
+	}
+	d.call(403, "POST", place+"/pause", "s3", "", w.opsB, `{"reason":"of one team"}`)
+	d.call(400, "POST", place+"/pause", "s3", "", w.ops, `{"reason":""}`)
+	d.call(415, "POST", place+"/pause", "s3", "", w.ops, "")
+	d.call(413, "POST", place+"/pause", "s3", "", w.ops, strings.Repeat(" ", 1<<20)+"{}")
+
 	// What every operation refuses alike.
 	const nobody = "d00aaaaaaaaaaaaaaaaaaaa"
 	operations(d, func(method, path string, op map[string]any) {
@@ -219,7 +245,7 @@ func TestTheAPIIsAsItDescribesItself(t *testing.T) {
 		d.call(400, method, path, id, "unknown=1", w.ops, body)
 		responses := at(op, "responses")
 		if responses["404"] != nil {
-			if path == one+"/pause" {
+			if strings.HasSuffix(path, "/pause") {
 				body = `{"reason":"x"}`
 			}
 			d.call(404, method, path, id, "", w.ops, body)

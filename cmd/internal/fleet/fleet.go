@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +47,7 @@ type Fleet struct {
 	secrets *secrets.Resolver
 	guard   *netguard.Guard
 	metrics *monitoring.Metrics
+	traces  *monitoring.Traces
 	rounds  func() *monitoring.SchedulerMetrics // of a process that schedules
 	expiry  *monitoring.Expiries
 	memory  *storage.PartMemory
@@ -115,7 +118,7 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 	f.bucket = bucket
 	f.metrics = monitoring.NewMetrics(f.Registry, f.metricLabels())
 	f.Ledger = ledger.New(f.Redis, bucket, tasks.NewEnqueuer(f.Redis), ledger.Options{
-		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Log: f.Log,
+		Lease: f.Config.Times.Lease, MaxFailures: f.Config.Limits.MaxFailures, Replicas: f.Config.Redis.Confirming(), Notify: strings.Join(f.toldOfAll(), " "), Log: f.Log,
 		Observer: ledger.Observer{Admitted: f.metrics.Admitted, Lost: f.metrics.LeaseLost, Stale: f.metrics.StaleFence}})
 	if f.account, err = f.newAccount(); err != nil {
 		return err
@@ -127,6 +130,12 @@ func (f *Fleet) Connect(ctx context.Context, bucket storage.Store, poolSize int)
 	return nil
 }
 
+// Trace sends traces where the standard variables of OpenTelemetry ask for it:
+// of what is made of the fleet from here on, until it is closed.
+func (f *Fleet) Trace(ctx context.Context) {
+	f.traces = monitoring.OpenTraces(ctx, os.LookupEnv, f.Log)
+}
+
 // Close closes what Open and the stores opened.
 func (f *Fleet) Close() error {
 	f.mu.Lock()
@@ -135,6 +144,7 @@ func (f *Fleet) Close() error {
 	if f.Ledger != nil {
 		f.Ledger.Wait()
 	}
+	f.traces.Close()
 	if f.Redis != nil {
 		errs = append(errs, f.Redis.Close())
 	}
@@ -209,6 +219,7 @@ func (f *Fleet) handlers() *handlers.Handlers {
 		Brand:    f.Config.Brand,
 		Limits:   handlers.Limits{RecordBytes: int(f.Config.Limits.LargestRecord), Depth: f.Config.Limits.Nesting},
 		Metrics:  f.metrics,
+		Traces:   f.traces,
 		Log:      f.Log,
 	}
 }

@@ -43,12 +43,14 @@ func (f *Fleet) SchedulerMux() (*http.ServeMux, error) {
 	if f.Config.Platform.URL != "" {
 		f.Registry.MustRegister(monitoring.NewActivityLag(f.activityLag, f.Log))
 	}
+	pages := web.New(web.Options{Ledger: f.Ledger, Connectors: f.Connectors, Tokens: f.APITokens(), Destination: Destination,
+		Queues: monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath), QueuesPath: QueueViewPath, Log: f.Log})
+	asked := monitoring.NewHTTPMetrics(f.Registry, append(pages.Patterns(), answers.Patterns()...)...)
 	mux := f.Mux()
 	mux.Handle("GET /readyz", f.ready())
-	mux.Handle("/v1/", answers)
-	mux.Handle("GET /openapi.json", answers)
-	mux.Handle("/", web.New(web.Options{Ledger: f.Ledger, Connectors: f.Connectors, Tokens: f.APITokens(), Destination: Destination,
-		Queues: monitoring.QueueView(monitoring.SharedRedis(f.Redis), QueueViewPath), QueuesPath: QueueViewPath, Log: f.Log}))
+	mux.Handle("/v1/", asked.Watch(f.traces, answers))
+	mux.Handle("GET /openapi.json", asked.Watch(f.traces, answers))
+	mux.Handle("/", asked.Watch(f.traces, pages))
 	return mux, nil
 }
 

@@ -27,18 +27,24 @@ const (
 // told are those that a connector's changes are told.
 func (f *Fleet) told(c connectors.Connector) string {
 	var to []string
-	for _, r := range []struct {
-		name  string
-		given bool
-	}{
-		{itsWebhook, c.Webhook != nil}, {itsSlack, !c.Slack.IsZero()},
-		{fleetWebhook, f.Config.Notify.Webhook != config.Webhook{}}, {fleetSlack, !f.Config.Notify.Slack.IsZero()},
-	} {
-		if r.given {
-			to = append(to, r.name)
-		}
+	if c.Webhook != nil {
+		to = append(to, itsWebhook)
 	}
-	return strings.Join(to, " ")
+	if !c.Slack.IsZero() {
+		to = append(to, itsSlack)
+	}
+	return strings.Join(append(to, f.toldOfAll()...), " ")
+}
+
+// toldOfAll are those that are told of every connector, and of destinations.
+func (f *Fleet) toldOfAll() (to []string) {
+	if f.Config.Notify.Webhook != (config.Webhook{}) {
+		to = append(to, fleetWebhook)
+	}
+	if !f.Config.Notify.Slack.IsZero() {
+		to = append(to, fleetSlack)
+	}
+	return to
 }
 
 // Notifier tells others what became of deliveries and connectors.

@@ -139,16 +139,30 @@ func TestEveryChangeIsToldOnceToEachReceiver(t *testing.T) {
 	}
 	_, err := w.Ledger.ResumeConnector(t.Context(), "team-a", "acme-lake")
 	must(t, err)
+	cancelled := w.deliver(runOf("wf_movies", "job-5"), "acme-lake")
+	for range 2 {
+		must(t, w.Ledger.Cancel(t.Context(), cancelled, "by an operator"))
+	}
+	w.apply(w.connector("other-lake", "team-b")) // at the same destination, in another slot, and tells the fleet alone
+	must(t, w.Scheduler().PlanAll(t.Context()))
+	for range 2 {
+		_, err := w.Ledger.PauseDestination(t.Context(), "file", "outage | of the folders")
+		must(t, err)
+	}
+	for _, name := range []string{"file", "s3"} { // nobody is told of what nothing is at, or was not paused
+		_, err := w.Ledger.ResumeDestination(t.Context(), name)
+		must(t, err)
+	}
 	w.tell()
 
-	want := []string{"connector.paused", "connector.recovered", "delivery.blocked", "delivery.complete", "delivery.failed"}
+	want := []string{"connector.paused", "connector.recovered", "delivery.blocked", "delivery.cancelled", "delivery.complete", "delivery.failed", "destination.paused", "destination.recovered"}
 	ids := map[string]string{}
 	for _, path := range []string{"/hook", "/fleet"} {
 		var types []string
 		for _, m := range to.take(path) {
 			msg := m.message(t)
 			types = append(types, msg.Type)
-			if ids[msg.Type] == "" {
+			if ids[msg.Type] == "" || strings.HasPrefix(msg.Type, "destination.") { // the customer is told of the connector there, the fleet of all of it
 				ids[msg.Type] = msg.ID
 			}
 			if msg.ID != ids[msg.Type] || m.header.Get("Webhook-Id") != msg.ID || m.header.Get("Idempotency-Key") != msg.ID || msg.Timestamp.IsZero() {
@@ -162,6 +176,15 @@ func TestEveryChangeIsToldOnceToEachReceiver(t *testing.T) {
 			case "delivery.blocked":
 				if d := msg.Data; d.DeliveryID != stopped || d.Code != "storage.access_denied" || d.Action != "Allow it." || d.Stage != waybill.StageStage {
 					t.Errorf("blocked, told after it was retried: %+v", d)
+				}
+			case "delivery.cancelled":
+				if d := msg.Data; d.DeliveryID != cancelled || d.Reason != "by an operator" || d.Code != "" {
+					t.Errorf("cancelled: %+v", d)
+				}
+			case "destination.paused":
+				whose := map[string]string{"/hook": "acme-lake", "/fleet": ""}[path]
+				if d := msg.Data; d.Destination != "file" || d.Connector != whose || d.Reason != "outage | of the folders" {
+					t.Errorf("%s is told of a destination: %+v", path, d)
 				}
 			case "connector.paused":
 				if msg.Data.Reason != "maintenance | of acme" {

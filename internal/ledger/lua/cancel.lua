@@ -19,4 +19,5 @@ to_state(id, 'cancelled')
 not_due(id)
 redis.call('DEL', P .. 'st:' .. id)
 event(id, { what = 'cancelled', code = ARGV[2] })
+if ARGV[3] ~= '1' and not con(get(id, 'connector')).deleted then note(get(id, 'connector'), 'cancelled', id) end
 return { 'OK', turns(get(id, 'connector'), freed) }

@@ -3,6 +3,7 @@
 -- KEYS[1] slot prefix
 -- ARGV[1] "connector" or "destination"  [2] its name  [3] "1" to pause, "" to go on  [4] why  [5] "1" if nobody asked for it
 -- ARGV[6] when that was, as another slot or our bucket knows it: it stands if nothing newer is here; "0" now
+-- ARGV[7] of a destination: whom of the fleet to tell  [8] "1" if nobody is told: our bucket brings back what was
 -- Returns {1 if that changed anything, turns}.
 local function all()
   if ARGV[1] == 'connector' then return { ARGV[2] } end
@@ -32,8 +33,13 @@ else
   redis.call('HDEL', key, field)
   if ARGV[1] == 'connector' then redis.call('HDEL', key, 'failures') end
 end
-if asked and ARGV[1] == 'connector' then
-  note(ARGV[2], wanted and 'paused' or 'recovered', '', ARGV[4])
+if was ~= wanted and ARGV[8] ~= '1' then
+  local what = wanted and 'paused' or 'recovered'
+  if ARGV[1] == 'connector' then
+    note(ARGV[2], what, '', ARGV[4])
+  else
+    note_destination(ARGV[2], 'destination.' .. what, ARGV[2] .. '|' .. ARGV[4], ARGV[7], asked)
+  end
 end
 
 local list = {}

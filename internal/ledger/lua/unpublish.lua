@@ -14,4 +14,5 @@ set(id, 'task', ARGV[2], 'queue', ARGV[3])
 unset(id, 'rows', 'bytes', 'completed', 'next', 'verdict', 'code', 'action', 'stage')
 redis.call('DEL', P .. 'st:' .. id)
 event(id, { what = 'unpublished' })
+note(get(id, 'connector'), 'unpublished', id)
 return { 'OK', turns(get(id, 'connector')) }
