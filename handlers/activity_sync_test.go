@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/fakes/platform"
+	"github.com/waybillhq/waybill/monitoring"
 )
 
 func TestTheActivityLogArrivesAsThePlatformTellsIt(t *testing.T) {
@@ -42,6 +46,8 @@ func TestTheActivityLogArrivesAsThePlatformTellsIt(t *testing.T) {
 
 func TestWhatComesLateIsFoundForTwoDaysAndCountedAfterwards(t *testing.T) {
 	r := setupActivity(t)
+	registry := monitoring.NewRegistry()
+	r.Metrics = monitoring.NewMetrics(registry, monitoring.Labels{Kinds: []waybill.Kind{waybill.KindDeltaSharing}})
 	r.tick(t)
 	for range 3 { // days
 		r.advance(24 * time.Hour)
@@ -66,6 +72,12 @@ func TestWhatComesLateIsFoundForTwoDaysAndCountedAfterwards(t *testing.T) {
 	c, err := r.Ledger.ActivityCursor(t.Context(), "lake")
 	if err != nil || c.Workflows["wf_movies"].Lost != 2 {
 		t.Errorf("told as lost: %+v, %v", c.Workflows["wf_movies"], err)
+	}
+	const told = "# HELP waybill_activity_late_events_total Activity events that the platform told late: added, or lost because it was later than two days.\n" +
+		"# TYPE waybill_activity_late_events_total counter\n" +
+		"waybill_activity_late_events_total{kind=\"deltasharing\",outcome=\"added\"} 2\nwaybill_activity_late_events_total{kind=\"deltasharing\",outcome=\"lost\"} 2\n"
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(told), "waybill_activity_late_events_total"); err != nil {
+		t.Error(err)
 	}
 	if got := slices.DeleteFunc(r.log(t), func(line string) bool { return !strings.Contains(line, "too late") }); len(got) != 0 {
 		t.Errorf("they were found: %v", got)

@@ -75,7 +75,7 @@ func New(cfg config.Config, log *slog.Logger) (*Fleet, error) {
 	}
 	registry := monitoring.NewRegistry()
 	return &Fleet{rounds: sync.OnceValue(func() *monitoring.SchedulerMetrics {
-		return monitoring.NewSchedulerMetrics(registry, append(scheduler.Works(), workExpiries, workOperations)...)
+		return monitoring.NewSchedulerMetrics(registry, append(scheduler.Works(), workExpiries, workOperations, workBackfills)...)
 	}), Config: cfg, Log: log, Registry: registry, expiry: monitoring.NewExpiries(), guard: guard, secrets: secrets.NewResolver(),
 		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}, nil
 }
@@ -236,6 +236,7 @@ func (f *Fleet) Scheduler() *scheduler.Scheduler {
 		Log: f.Log, Redis: f.Redis, Metrics: f.rounds(), Besides: []scheduler.Work{
 			{Name: workExpiries, Every: expiriesEvery, Do: f.watchExpiries},
 			{Name: workOperations, Every: operationsEvery, Do: f.Operations().Resume},
+			{Name: workBackfills, Every: backfillsEvery, Do: f.tidyBackfills},
 		}})
 }
 
