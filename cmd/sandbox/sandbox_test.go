@@ -21,10 +21,15 @@ import (
 
 const customer = "bucket/kadoa/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
 
+// once are the flags of a sandbox that is short and ends.
+func once(dir string, more ...string) []string {
+	return append([]string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "--past", "2", "--activity", "1s"}, more...)
+}
+
 func TestTheBundledRunsArrive(t *testing.T) {
 	dir := t.TempDir()
 	var out, errs bytes.Buffer
-	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0"}, &out, &errs); err != nil {
+	if err := run(t.Context(), once(dir), &out, &errs); err != nil {
 		t.Fatalf("%v\n%s%s", err, out.String(), errs.String())
 	}
 	if errs.Len() > 0 {
@@ -75,6 +80,16 @@ func TestTheBundledRunsArrive(t *testing.T) {
 			t.Errorf("Snowflake's customer does not read %d rows of %s:\n%s", rows, view, out.String())
 		}
 	}
+	// The sandbox itself fails where they differ.
+	for _, kind := range []string{"lake", "snowflake", "tables", "databricks"} {
+		m := regexp.MustCompile(`sandbox-` + kind + `-1: (\d+) of (\d+) runs have the rows that they were made with, 0 were delivered twice`).FindStringSubmatch(out.String())
+		if m == nil || m[1] != m[2] {
+			t.Errorf("the backfill of kind %s was not held against the history:\n%s", kind, out.String())
+		}
+		if log := regexp.MustCompile(`ACTIVITY_LOG of sandbox-` + kind + `-1: \d+ events; looked at`); log.MatchString(out.String()) != (kind != "lake") {
+			t.Errorf("the activity log of kind %s was not held against the platform's:\n%s", kind, out.String())
+		}
+	}
 	for _, folder := range []string{"bucket", "ingest", "delta", "databricks"} {
 		wantNowhere(t, filepath.Join(dir, folder), "_sourceIndex")
 	}
@@ -119,7 +134,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 	file := write("mine.run.json", `{"teamId":"mine","workflowId":"wf","jobId":"j","state":"FINISHED","finishedAt":"2025-01-15T10:30:00Z","rowCount":1,
 		"source":{"uri":"mine.jsonl"},"schema":{"fields":[{"name":"a","dataType":"NUMBER"}]}}`)
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "-f", file}, &out, &out); err != nil {
+	if err := run(t.Context(), once(dir, "-f", file), &out, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if got := readFile(t, filepath.Join(dir, "bucket/kadoa/mine/wf/2025-01-15T10-30-00Z-j"), "data.csv"); !strings.Contains(string(got), "1") {
@@ -128,7 +143,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 
 	write("mine.jsonl", `{"a":1}`+"\n"+`{"a":`)
 	out.Reset()
-	err := run(t.Context(), []string{"--once", "--dir", filepath.Join(dir, "second"), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "-f", file}, &out, &bytes.Buffer{})
+	err := run(t.Context(), once(filepath.Join(dir, "second"), "-f", file), &out, &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "4 of 20 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
 		t.Errorf("a run that cannot be delivered: %v\n%s", err, out.String())
 	}
@@ -180,7 +195,7 @@ func TestTheSandboxPrintsATokenThatOpensThePages(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	out, done := &written{text: "Ctrl-C", found: make(chan string, 1)}, make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"--dir", t.TempDir(), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0"}, out, io.Discard)
+		done <- run(ctx, []string{"--dir", t.TempDir(), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "--past", "1"}, out, io.Discard)
 	}()
 	select {
 	case text := <-out.found:

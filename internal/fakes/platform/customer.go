@@ -82,10 +82,15 @@ func Lines(rows []map[string]any) []string {
 
 // Lines are the events of workflows since a time, as [Lines] has them.
 func (s *Server) Lines(since time.Time, workflows ...string) []string {
+	return s.LinesUntil(since, time.Unix(1<<40, 0), workflows...)
+}
+
+// LinesUntil are those that happened before another time.
+func (s *Server) LinesUntil(since, until time.Time, workflows ...string) []string {
 	var rows []map[string]any
 	for _, id := range workflows {
 		for _, e := range s.Events(id) {
-			if !e.DateTime.Before(since) {
+			if !e.DateTime.Before(since) && e.DateTime.Before(until) {
 				rows = append(rows, e.Shown())
 			}
 		}
