@@ -24,7 +24,8 @@ const (
 	otherWorkflow = "wf_visits"
 )
 
-// liveEvery is how often a live run arrives while a history is brought.
+// liveEvery is how often a live run arrives while a history is brought; on a
+// machine that is slower than that, when the one before was delivered.
 const liveEvery = time.Second
 
 var pastSchema = waybill.Schema{Fields: []waybill.Field{{Name: "Product", DataType: waybill.String, IsKey: true}, {Name: "Price", DataType: waybill.Number}}}
@@ -49,6 +50,9 @@ func (s *sandbox) backfill(ctx context.Context, w io.Writer, team string, n int)
 	b.happen(n)
 	for _, workflow := range []string{pastWorkflow, otherWorkflow} {
 		if err := b.live(ctx, workflow); err != nil {
+			return err
+		}
+		if err := b.delivered(ctx, b.runs[len(b.runs)-1].RunKey); err != nil {
 			return err
 		}
 	}
@@ -111,7 +115,7 @@ func (b *brought) live(ctx context.Context, workflow string) error {
 	return nil
 }
 
-// arrive hands in live runs until every backfill has ended, and waits for them.
+// arrive hands in live runs until every backfill has ended, and waits for each.
 func (b *brought) arrive(ctx context.Context) error {
 	next := time.NewTicker(liveEvery)
 	defer next.Stop()
@@ -122,6 +126,9 @@ func (b *brought) arrive(ctx context.Context) error {
 		case <-next.C:
 		}
 		if err := b.live(ctx, []string{pastWorkflow, otherWorkflow}[len(b.handedIn)%2]); err != nil {
+			return err
+		}
+		if err := b.delivered(ctx, b.runs[len(b.runs)-1].RunKey); err != nil {
 			return err
 		}
 		open = false
@@ -136,11 +143,14 @@ func (b *brought) arrive(ctx context.Context) error {
 			open = open || !plan.Ended()
 		}
 	}
+	return nil
+}
+
+// delivered waits until every delivery of a run has ended.
+func (b *brought) delivered(ctx context.Context, run waybill.RunKey) error {
 	var ids []string
-	for key := range b.handedIn {
-		for _, c := range b.connectors {
-			ids = append(ids, waybill.DeliveryID(key, c.ID))
-		}
+	for _, c := range b.connectors {
+		ids = append(ids, waybill.DeliveryID(run, c.ID))
 	}
 	_, err := b.await(ctx, ids)
 	return err
