@@ -48,6 +48,23 @@ func TestOneWorkflowThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	r.wantLog(t, "both", activityBegins, "wf_movies", "wf_broken")
 }
 
+func TestAPlatformWhoseClockDiffersLosesNoEvent(t *testing.T) {
+	for _, skew := range []time.Duration{-10 * time.Minute, -70 * time.Second, 70 * time.Second, 10 * time.Minute} {
+		r := setupActivity(t)
+		r.advance(20 * time.Minute)
+		for i := range 15 {
+			r.platform.AddEvents(r.event(-skew, fmt.Sprint("event ", i)), r.event(-skew, fmt.Sprint("event ", i)))
+			r.tick(t)
+		}
+		r.advance(11 * time.Minute)
+		r.tick(t)
+		r.wantLog(t, fmt.Sprintf("a clock that is off by %s", skew), activityBegins, "wf_movies")
+		if got := len(r.log(t)); got != 30 {
+			t.Errorf("off by %s, there are %d events", skew, got)
+		}
+	}
+}
+
 func TestAPlatformThatAsksForPatienceIsNotAskedUntilThen(t *testing.T) {
 	r := setupActivity(t)
 	r.tick(t)

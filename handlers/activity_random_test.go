@@ -30,6 +30,8 @@ func (c *chance) happen(n int) {
 			ago = time.Duration(c.IntN(15*60)) * time.Second
 		case 1:
 			ago = time.Duration(c.IntN(46*60)) * time.Minute
+		case 2: // by a clock that is ahead
+			ago = -time.Duration(c.IntN(120)) * time.Second
 		}
 		e := in(c.event(ago, fmt.Sprint("event ", c.IntN(5))), fmt.Sprint("wf_", c.IntN(4)))
 		if c.IntN(2) == 0 {

@@ -40,13 +40,13 @@ var logged = scenario{number: 14, fault: "SIGKILLs while activity is read", coun
 		default: // one at a time
 		}
 	}})
-	for told := 0; told < w.deliveries(); told += w.tell(p) {
+	for told := 0; told < w.deliveries() || kills < leastKills; told += w.tell(p) {
 		select {
 		case <-asked:
-		case <-time.After(30 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 			continue
 		}
-		time.Sleep(time.Duration(w.rng.IntN(40)) * time.Millisecond)
+		time.Sleep(time.Duration(w.rng.IntN(300)) * time.Millisecond) // a tick takes about as long
 		for _, worker := range workers {
 			worker.kill()
 		}
@@ -69,6 +69,7 @@ var logged = scenario{number: 14, fault: "SIGKILLs while activity is read", coun
 }}
 
 const (
+	leastKills      = 4 // while the platform is read
 	loggedConnector = "log-0"
 	loggedTeam      = "team-0"
 )
@@ -81,7 +82,7 @@ func (w *world) logsActivity() (*platform.Server, *storage.Folder) {
 	p := platform.New(platform.Options{})
 	w.Cleanup(p.Close)
 	w.must(os.WriteFile(w.path("platform-key"), []byte(platform.Key), 0o600))
-	w.must(os.MkdirAll(w.path("tables"), 0o755))
+	w.must(os.MkdirAll(w.path("tables/"+loggedConnector), 0o755))
 	text, err := os.ReadFile(w.config)
 	w.must(err)
 	settings := strings.Replace(string(text), "times: {", "times: {activity: 1s, ", 1)
