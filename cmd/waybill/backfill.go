@@ -239,7 +239,7 @@ func printBackfill(w io.Writer, b ledger.BackfillPlan, progress handlers.Backfil
 	fmt.Fprint(w, sizeText(b.Size))
 	fmt.Fprintf(w, "progress   %d complete, %d failed, %d cancelled, %d on their way, %d to come\n", progress.Complete, progress.Failed, progress.Cancelled,
 		progress.Open, max(0, b.Size.Runs-progress.Ended()-progress.Open))
-	if left := b.Left(progress.Ended(), now); left > 0 {
+	if left := b.Left(progress.Ended(), now); left > 0 && b.Active() {
 		fmt.Fprintf(w, "left       about %s, until %s\n", left.Round(time.Second), now.Add(left).Format(time.RFC3339))
 	}
 	for _, d := range progress.Troubled {
@@ -269,7 +269,7 @@ func (p *program) changing(use, short, done string, change func(*ledger.Backfill
 }
 
 func (p *program) backfillPause() *cobra.Command {
-	return p.changing("pause", "Stop a backfill until it is resumed; what is under way is finished", "is paused", (*ledger.BackfillPlan).Pause)
+	return p.changing("pause", "Stop a backfill until it is resumed; what is under way is finished", "is paused: what is under way ends, the rest waits for `waybill backfill resume`", (*ledger.BackfillPlan).Pause)
 }
 
 func (p *program) backfillResume() *cobra.Command {
@@ -277,5 +277,5 @@ func (p *program) backfillResume() *cobra.Command {
 }
 
 func (p *program) backfillCancel() *cobra.Command {
-	return p.changing("cancel", "End a backfill; what waits is taken back, what was delivered stays", "is being cancelled", (*ledger.BackfillPlan).Cancel)
+	return p.changing("cancel", "End a backfill; what waits is taken back, what was delivered stays", "is being cancelled: what waits is taken back, what was delivered stays", (*ledger.BackfillPlan).Cancel)
 }
