@@ -56,7 +56,7 @@ bench-snowflake: ## seconds until a customer sees a staged run in Snowflake, wit
 	go test ./bench/snowflake -run '^$$' -bench . -benchtime 1x -timeout 10m -latency $(or $(LATENCY),50ms)
 
 .PHONY: chaos
-chaos: redis $(SERVERS) ## break a fleet of real processes in thirteen ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
+chaos: redis $(SERVERS) ## break a fleet of real processes in fourteen ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
 	go test ./cmd/internal/chaos -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)
 
 .PHONY: bench-delta

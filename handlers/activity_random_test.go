@@ -30,6 +30,8 @@ func (c *chance) happen(n int) {
 			ago = time.Duration(c.IntN(15*60)) * time.Second
 		case 1:
 			ago = time.Duration(c.IntN(46*60)) * time.Minute
+		case 2: // by a clock that is ahead
+			ago = -time.Duration(c.IntN(120)) * time.Second
 		}
 		e := in(c.event(ago, fmt.Sprint("event ", c.IntN(5))), fmt.Sprint("wf_", c.IntN(4)))
 		if c.IntN(2) == 0 {
@@ -67,6 +69,9 @@ func (c *chance) live(t *testing.T, ticks int) {
 			c.handIn(t, team, id)
 			c.known = append(c.known, id)
 		}
+		if c.IntN(8) == 0 { // the connector selects some, or all
+			c.connector.Workflows = [][]string{nil, {"wf_0", "wf_1"}, {"wf_2"}}[c.IntN(3)]
+		}
 		c.platform.ClampPages([]int{0, 10, 50}[c.IntN(3)])
 		c.happen(c.IntN(8))
 		c.harm()
@@ -83,6 +88,11 @@ func (c *chance) live(t *testing.T, ticks int) {
 	}
 }
 
+// selected are the workflows whose events the customer is to see.
+func (c *chance) selected() []string {
+	return slices.DeleteFunc(slices.Clone(c.known), func(id string) bool { return !c.connector.Subscribes(id) })
+}
+
 // settle ends all harm, and lets the daily look for what came late happen.
 func (c *chance) settle(t *testing.T) {
 	c.platform.Heal()
@@ -96,8 +106,9 @@ func (c *chance) settle(t *testing.T) {
 }
 
 // The guarantee: pages that drift, events that come late, twins, several of one
-// moment, refusals, garbage, cut connections and a process that dies anywhere,
-// in whatever order, leave the customer with the platform's log and nothing else.
+// moment, refusals, garbage, cut connections, a process that dies anywhere,
+// and a connector that selects now these workflows and now those, in whatever
+// order, leave the customer with the platform's log and nothing else.
 func TestTheActivityLogIsThePlatformsAfterWhateverHappened(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -111,7 +122,10 @@ func TestTheActivityLogIsThePlatformsAfterWhateverHappened(t *testing.T) {
 			} else if !request.From.IsZero() {
 				since = request.From
 			}
-			c.wantLog(t, "in the end", since, c.known...)
+			c.wantLog(t, "in the end", since, c.selected()...)
+			c.connector.Workflows = nil
+			c.settle(t)
+			c.wantLog(t, "with all selected", since, c.known...)
 			if len(c.known) == 0 || len(c.log(t)) < 20 {
 				t.Errorf("only %d events of %v", len(c.log(t)), c.known)
 			}
@@ -138,17 +152,21 @@ func TestTheActivityLogOfSnowflakeIsThePlatforms(t *testing.T) {
 		since = request.From
 	}
 	const events = `SELECT OCCURRED_AT, TITLE, WORKFLOW_ID FROM KADOA.SHARED.ACTIVITY_LOG ORDER BY OCCURRED_AT, TITLE, WORKFLOW_ID`
-	var want []string
-	for _, id := range c.known {
-		for _, e := range c.platform.Events(id) {
-			if !e.DateTime.Before(since) {
-				want = append(want, e.DateTime.UTC().Format(time.RFC3339)+"|"+e.Title+"|"+id)
+	for _, workflows := range [][]string{nil, {"wf_0"}, nil} {
+		c.connector.Workflows = workflows
+		c.settle(t)
+		var want []string
+		for _, id := range c.selected() {
+			for _, e := range c.platform.Events(id) {
+				if !e.DateTime.Before(since) {
+					want = append(want, e.DateTime.UTC().Format(time.RFC3339)+"|"+e.Title+"|"+id)
+				}
 			}
 		}
-	}
-	slices.Sort(want)
-	if got := query(t, customer, events); got != strings.Join(want, " ") || len(want) < 10 {
-		t.Errorf("the customer reads\n%s\nwant\n%s", got, strings.Join(want, " "))
+		slices.Sort(want)
+		if got := query(t, customer, events); got != strings.Join(want, " ") || len(want) < 3 {
+			t.Errorf("of %v the customer reads\n%s\nwant\n%s", workflows, got, strings.Join(want, " "))
+		}
 	}
 	c.connector.ActivityLog = &off
 	c.tick(t)

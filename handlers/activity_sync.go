@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/waybillhq/waybill"
@@ -74,6 +76,7 @@ type activitySync struct {
 
 	now       time.Time             // until when events are read, the same for all
 	workflows []string              // whose events the customer is to see
+	begun     bool                  // some of them are new here
 	cursor    ledger.ActivityCursor // as it will be when what is pending is written
 	table     activityTable
 	pending   map[string]waybill.Activity // by id
@@ -96,6 +99,9 @@ func (s *activitySync) run(ctx context.Context) (err error) {
 		return at(waybill.StageStage, err)
 	}
 	if err := s.step(ctx, waybill.StageStage, s.prepare); err != nil {
+		return err
+	}
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	if err := s.open(ctx); err != nil {
@@ -167,6 +173,7 @@ func (s *activitySync) begin(id string, requested time.Time) {
 		from = earlier(from, requested)
 	}
 	now := later(from, s.now)
+	s.begun = true
 	s.cursor.Workflows[id] = &ledger.ActivityInterval{From: from, Since: now, Until: now, Began: now, Settled: now.Add(-activityReread)}
 }
 
@@ -176,6 +183,29 @@ func again(w *ledger.ActivityInterval, from time.Time) {
 		from = earlier(from, w.From)
 	}
 	w.From, w.Since = earlier(from, w.Until), w.Until
+}
+
+// settle takes the events of workflows that the connector no longer selects out
+// of the table, before anything is shown; and notes those that are new, before
+// the first of their rows is written. So whoever looks next knows from the
+// cursor of whom the table may have rows. A workflow that is selected again is
+// read again, from its beginning.
+func (s *activitySync) settle(ctx context.Context) error {
+	changed := s.begun
+	for _, id := range slices.Sorted(maps.Keys(s.cursor.Workflows)) {
+		if s.connector.Subscribes(id) {
+			continue
+		}
+		if err := s.step(ctx, waybill.StageLoad, func(ctx context.Context) error { return s.table.remove(ctx, id) }); err != nil {
+			return err
+		}
+		delete(s.cursor.Workflows, id)
+		changed = true
+	}
+	if !changed {
+		return nil
+	}
+	return s.save(ctx)
 }
 
 // open makes the table, shows it to the customer, and reads that back: at

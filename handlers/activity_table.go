@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -20,6 +21,8 @@ type activityTable interface {
 	// write adds events, by id; those that are there stay as they are. It
 	// returns about how many were not.
 	write(ctx context.Context, events map[string]waybill.Activity) (added int64, err error)
+	// remove takes the events of a workflow out of it, for good.
+	remove(ctx context.Context, workflow string) error
 	// withdraw takes it from the customer. The rows stay.
 	withdraw(ctx context.Context) error
 }
@@ -111,6 +114,23 @@ func (a activityDelta) write(ctx context.Context, events map[string]waybill.Acti
 	return is - was, nil
 }
 
+// remove makes former versions of the table unreadable as well.
+func (a activityDelta) remove(ctx context.Context, workflow string) error {
+	t, err := a.tables(ctx)
+	if err != nil {
+		return err
+	}
+	table := t.open(waybill.TableActivity)
+	if _, err := table.Snapshot(ctx); errors.Is(err, delta.ErrNoTable) {
+		return nil
+	}
+	if _, err := table.DeleteRows(ctx, columnWorkflow, workflow); err != nil {
+		return err
+	}
+	_, err = table.Scrub(ctx)
+	return err
+}
+
 func (a activityDelta) withdraw(ctx context.Context) error {
 	shown, err := a.h.showcase(ctx, a.c)
 	if err != nil {
@@ -133,6 +153,14 @@ func (a activityView) create(ctx context.Context) error {
 
 func (a activityView) show(ctx context.Context) error     { return a.create(ctx) }
 func (a activityView) withdraw(ctx context.Context) error { return a.create(ctx) }
+
+func (a activityView) remove(ctx context.Context, workflow string) error {
+	dest, err := a.h.snowflake(ctx, a.c)
+	if err != nil {
+		return err
+	}
+	return dest.DeleteActivity(ctx, workflow)
+}
 
 func (a activityView) write(ctx context.Context, events map[string]waybill.Activity) (int64, error) {
 	dest, err := a.h.snowflake(ctx, a.c)

@@ -122,6 +122,9 @@ func (h *Handlers) BackfillProgress(ctx context.Context, p ledger.BackfillPlan) 
 	progress.BackfillCount = p.Done
 	for n := p.Past; n < p.Next; n++ {
 		done, open, err := b.ended(ctx, n)
+		if p.Ended() && errors.Is(err, storage.ErrNotExist) {
+			continue // it is long over: see TidyBackfills
+		}
 		if err != nil {
 			return progress, err
 		}

@@ -133,7 +133,7 @@ func (h *Handlers) estimate(ctx context.Context, c connectors.Connector, workflo
 	if c.Storage != nil {
 		size.Objects = (len(c.Storage.Formats) + 1) * size.Runs
 	}
-	if c.Kind == "snowflake" {
+	if c.Kind == waybill.KindSnowflake {
 		size.Credits = size.Time.Hours() // the smallest warehouse: one an hour
 	}
 	return nil

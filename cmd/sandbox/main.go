@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/waybillhq/waybill/cmd/internal/fleet"
 )
@@ -39,6 +40,9 @@ type options struct {
 	listen  string
 	share   string
 	verbose bool
+
+	past     int
+	activity time.Duration
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -50,6 +54,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.runFile, "f", "", "deliver this run (run.json) as well")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the pages and the HTTP API; another port is taken if this one is in use")
 	flags.StringVar(&o.share, "share", "127.0.0.1:8081", "address of the Delta Sharing server; another port is taken if this one is in use")
+	flags.IntVar(&o.past, "past", 12, "runs of the past that each connector is brought while live runs arrive")
+	flags.DurationVar(&o.activity, "activity", 30*time.Second, "how long the activity logs are held against the platform's while that goes on telling")
 	flags.BoolVar(&o.verbose, "v", false, "show what the scheduler and the worker log")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -88,10 +94,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	incomplete := s.report(stdout, deliveries)
-	if err := errors.Join(s.platform.remember(runs[0]), s.backfill(ctx, stdout, runs[0])); err != nil {
-		return err
-	}
-	if err := s.reportActivity(ctx, stdout); err != nil {
+	team := runs[0].TeamID
+	if err := s.backfill(ctx, stdout, team, o.past); err != nil {
 		return err
 	}
 	if !o.once {
@@ -101,8 +105,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		fmt.Fprintf(stdout, "\nPages    http://%s/         log in with the token  %s\nQueues   http://%s%s/  API  http://%s/openapi.json  Metrics  http://%s/metrics\nCtrl-C ends the sandbox.\n",
 			s.addr, token, s.addr, fleet.QueueViewPath, s.addr, s.addr)
+	}
+	err = s.watchActivity(ctx, stdout, team, o.activity)
+	if !o.once {
+		if ctx.Err() == nil && err != nil {
+			return err
+		}
 		<-ctx.Done()
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	if incomplete > 0 {
 		return fmt.Errorf("%d of %d deliveries are not complete", incomplete, len(deliveries))

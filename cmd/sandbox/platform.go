@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/waybillhq/waybill/internal/connectors"
 	"github.com/waybillhq/waybill/internal/fakes/platform"
 	"github.com/waybillhq/waybill/internal/secrets"
-	"github.com/waybillhq/waybill/warehouses/delta"
 )
 
 // platformServer is the test server in place of the platform: it has a history,
@@ -108,24 +106,5 @@ func (s *sandbox) awaitActivity(ctx context.Context, all []connectors.Connector)
 			}
 		}
 	}
-	return nil
-}
-
-// reportActivity prints what the activity log of shared tables holds.
-func (s *sandbox) reportActivity(ctx context.Context, w io.Writer) error {
-	c, err := s.Connectors.Get(ctx, tablesID(1))
-	if err != nil {
-		return err
-	}
-	store, err := s.Tables(ctx, c)
-	if err != nil {
-		return err
-	}
-	table, err := delta.Open(store, waybill.TableActivity, delta.Options{}).Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	rows, _ := table.Rows()
-	fmt.Fprintf(w, "\nACTIVITY_LOG of %s: %d events, and one more each second.\n", tablesID(1), rows)
 	return nil
 }

@@ -16,10 +16,15 @@ import (
 
 const customer = "bucket/kadoa/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
 
+// once are the flags of a sandbox that is short and ends.
+func once(dir string, more ...string) []string {
+	return append([]string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "--past", "2", "--activity", "1s"}, more...)
+}
+
 func TestTheBundledRunsArrive(t *testing.T) {
 	dir := t.TempDir()
 	var out, errs bytes.Buffer
-	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0"}, &out, &errs); err != nil {
+	if err := run(t.Context(), once(dir), &out, &errs); err != nil {
 		t.Fatalf("%v\n%s%s", err, out.String(), errs.String())
 	}
 	if errs.Len() > 0 {
@@ -68,6 +73,16 @@ func TestTheBundledRunsArrive(t *testing.T) {
 	for view, rows := range map[string]int{"WF_EARTHQUAKES__V1": 1000, "WF_EARTHQUAKES__V2": 707, "WF_EARTHQUAKES__LATEST": 707, "WF_MOVIES__LATEST": 3201, "WORKFLOW_RUNS": 4} {
 		if !regexp.MustCompile(fmt.Sprintf(`FROM KADOA\.SHARED\.%s +%d rows`, view, rows)).MatchString(out.String()) {
 			t.Errorf("Snowflake's customer does not read %d rows of %s:\n%s", rows, view, out.String())
+		}
+	}
+	// The sandbox itself fails where they differ.
+	for _, kind := range []string{"lake", "snowflake", "tables", "databricks"} {
+		m := regexp.MustCompile(`sandbox-` + kind + `-1: (\d+) of (\d+) runs have the rows that they were made with, 0 were delivered twice`).FindStringSubmatch(out.String())
+		if m == nil || m[1] != m[2] {
+			t.Errorf("the backfill of kind %s was not held against the history:\n%s", kind, out.String())
+		}
+		if log := regexp.MustCompile(`ACTIVITY_LOG of sandbox-` + kind + `-1: \d+ events; looked at`); log.MatchString(out.String()) != (kind != "lake") {
+			t.Errorf("the activity log of kind %s was not held against the platform's:\n%s", kind, out.String())
 		}
 	}
 	for _, folder := range []string{"bucket", "ingest", "delta", "databricks"} {

@@ -80,19 +80,28 @@ func (w *warehouse) customer(connector string) *connectors.Snowflake {
 	return &connectors.Snowflake{Organization: "ACMEORG", Account: w.customers[connector].Name, Region: "US East 1", Cloud: "AWS"}
 }
 
+// Where customers import their share.
+const (
+	imported       = "KADOA"
+	importedSchema = imported + ".SHARED"
+)
+
+// open connects as a connector's customer.
+func (w *warehouse) open(connector string) *sql.DB {
+	return w.customers[connector].Open("ANALYST", sandboxWH, w.key)
+}
+
 // report imports a connector's share, as its customer does, and prints what
 // they read there.
 func (w *warehouse) report(ctx context.Context, out io.Writer, dir, connector string) error {
 	a := w.customers[connector]
 	share := "KADOA_" + a.Name // the customer's account has the connector's name here
-	db := a.Open("ANALYST", sandboxWH, w.key)
+	db := w.open(connector)
 	defer db.Close()
-	const imported = "KADOA"
 	if _, err := db.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s FROM SHARE OURORG.PROVIDER.%s", imported, share)); err != nil { //nolint:gosec // names of our own making
 		return fmt.Errorf("import the share %s: %w", share, err)
 	}
-	schema := imported + ".SHARED"
-	views, err := viewsOf(ctx, db, schema)
+	views, err := viewsOf(ctx, db, importedSchema)
 	if err != nil {
 		return err
 	}
@@ -100,10 +109,10 @@ func (w *warehouse) report(ctx context.Context, out io.Writer, dir, connector st
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, view := range views {
 		var rows int64
-		if err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM %s.%s", schema, view)).Scan(&rows); err != nil { //nolint:gosec // likewise
+		if err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM %s.%s", importedSchema, view)).Scan(&rows); err != nil { //nolint:gosec // likewise
 			return fmt.Errorf("read %s: %w", view, err)
 		}
-		fmt.Fprintf(table, "  SELECT * FROM %s.%s\t%d rows\n", schema, view, rows)
+		fmt.Fprintf(table, "  SELECT * FROM %s.%s\t%d rows\n", importedSchema, view, rows)
 	}
 	fmt.Fprintf(table, "Read it with Snowflake's own Go driver: user ANALYST, protocol http, private key %s. Staged files: %s\n",
 		filepath.Join(dir, "own", "snowflake.p8"), filepath.Join(dir, "ingest", share))

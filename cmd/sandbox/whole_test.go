@@ -32,7 +32,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 	file := write("mine.run.json", `{"teamId":"mine","workflowId":"wf","jobId":"j","state":"FINISHED","finishedAt":"2025-01-15T10:30:00Z","rowCount":1,
 		"source":{"uri":"mine.jsonl"},"schema":{"fields":[{"name":"a","dataType":"NUMBER"}]}}`)
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"--once", "--dir", dir, "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "-f", file}, &out, &out); err != nil {
+	if err := run(t.Context(), once(dir, "-f", file), &out, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if got := readFile(t, filepath.Join(dir, "bucket/kadoa/mine/wf/2025-01-15T10-30-00Z-j"), "data.csv"); !strings.Contains(string(got), "1") {
@@ -41,7 +41,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 
 	write("mine.jsonl", `{"a":1}`+"\n"+`{"a":`)
 	out.Reset()
-	err := run(t.Context(), []string{"--once", "--dir", filepath.Join(dir, "second"), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "-f", file}, &out, &bytes.Buffer{})
+	err := run(t.Context(), once(filepath.Join(dir, "second"), "-f", file), &out, &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "4 of 20 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
 		t.Errorf("a run that cannot be delivered: %v\n%s", err, out.String())
 	}
@@ -69,7 +69,7 @@ func TestTheSandboxPrintsATokenThatOpensThePages(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	out, done := &written{text: "Ctrl-C", found: make(chan string, 1)}, make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"--dir", t.TempDir(), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0"}, out, io.Discard)
+		done <- run(ctx, []string{"--dir", t.TempDir(), "--listen", "127.0.0.1:0", "--share", "127.0.0.1:0", "--past", "1"}, out, io.Discard)
 	}()
 	select {
 	case text := <-out.found:

@@ -239,7 +239,7 @@ func printBackfill(w io.Writer, b ledger.BackfillPlan, progress handlers.Backfil
 	fmt.Fprint(w, sizeText(b.Size))
 	fmt.Fprintf(w, "progress   %d complete, %d failed, %d cancelled, %d on their way, %d to come\n", progress.Complete, progress.Failed, progress.Cancelled,
 		progress.Open, max(0, b.Size.Runs-progress.Ended()-progress.Open))
-	if left := b.Left(progress.Ended(), now); left > 0 {
+	if left := b.Left(progress.Ended(), now); left > 0 && b.Active() {
 		fmt.Fprintf(w, "left       about %s, until %s\n", left.Round(time.Second), now.Add(left).Format(time.RFC3339))
 	}
 	for _, d := range progress.Troubled {
@@ -251,7 +251,7 @@ func printBackfill(w io.Writer, b ledger.BackfillPlan, progress handlers.Backfil
 }
 
 // changing is a command that moves a backfill on to another state.
-func (p *program) changing(use, short, done string, hold bool, change func(*ledger.BackfillPlan) error) *cobra.Command {
+func (p *program) changing(use, short, done string, change func(*ledger.BackfillPlan) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " CONNECTOR", Short: short, Args: cobra.ExactArgs(1),
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
@@ -259,7 +259,7 @@ func (p *program) changing(use, short, done string, hold bool, change func(*ledg
 			if err != nil {
 				return err
 			}
-			if err := f.Ledger.HoldHistorical(cmd.Context(), b.Team, b.Connector, hold); err != nil {
+			if err := f.Ledger.HoldHistorical(cmd.Context(), b.Team, b.Connector, b.Holds()); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "backfill %d of %s %s\n", b.Number, b.Connector, done)
@@ -269,13 +269,13 @@ func (p *program) changing(use, short, done string, hold bool, change func(*ledg
 }
 
 func (p *program) backfillPause() *cobra.Command {
-	return p.changing("pause", "Stop a backfill until it is resumed; what is under way is finished", "is paused", true, (*ledger.BackfillPlan).Pause)
+	return p.changing("pause", "Stop a backfill until it is resumed; what is under way is finished", "is paused: what is under way ends, the rest waits for `waybill backfill resume`", (*ledger.BackfillPlan).Pause)
 }
 
 func (p *program) backfillResume() *cobra.Command {
-	return p.changing("resume", "Let a paused or failed backfill go on", "goes on", false, (*ledger.BackfillPlan).Resume)
+	return p.changing("resume", "Let a paused or failed backfill go on", "goes on", (*ledger.BackfillPlan).Resume)
 }
 
 func (p *program) backfillCancel() *cobra.Command {
-	return p.changing("cancel", "End a backfill; what waits is taken back, what was delivered stays", "is being cancelled", true, (*ledger.BackfillPlan).Cancel)
+	return p.changing("cancel", "End a backfill; what waits is taken back, what was delivered stays", "is being cancelled: what waits is taken back, what was delivered stays", (*ledger.BackfillPlan).Cancel)
 }

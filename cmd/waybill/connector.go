@@ -111,7 +111,7 @@ func (p *program) connectorList() *cobra.Command {
 func (p *program) connectorShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a connector as it would be written; secrets are references",
+		Short: "Show a connector as it would be written, and how far its activity log has come; secrets are references",
 		Args:  cobra.ExactArgs(1),
 		RunE: p.with(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
 			c, err := f.Connectors.Get(cmd.Context(), args[0])
@@ -128,6 +128,17 @@ func (p *program) connectorShow() *cobra.Command {
 					return err
 				}
 				text = fmt.Sprintf("# %s\n", setupText(made)) + text
+			}
+			if c.LogsActivity() {
+				cursor, err := f.Ledger.ActivityCursor(cmd.Context(), c.ID)
+				if err != nil {
+					return err
+				}
+				now, err := f.Ledger.Now(cmd.Context())
+				if err != nil {
+					return err
+				}
+				text = activityText(cursor, now) + text
 			}
 			if expiry := f.TokenExpiry(cmd.Context(), c); expiry != "" {
 				text = "# token: " + expiry + "\n" + text

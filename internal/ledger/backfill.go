@@ -112,6 +112,11 @@ func (b BackfillPlan) Ended() bool {
 	return b.State == BackfillComplete || b.State == BackfillCancelled
 }
 
+// Holds reports whether historical deliveries to the connector wait.
+func (b BackfillPlan) Holds() bool {
+	return b.State == BackfillPaused || b.State == BackfillCancelling
+}
+
 // Left is how long the backfill may still take, by how fast it was so far; by
 // its estimate, as long as that says nothing.
 func (b BackfillPlan) Left(ended int, now time.Time) time.Duration {
@@ -244,6 +249,18 @@ func (l *Ledger) HoldHistorical(ctx context.Context, team, connector string, wai
 	r, err := l.run(ctx, heldScript, prefix(waybill.Slot(team)), connector, flag(wait))
 	if err == nil {
 		l.admit(r.turns(0))
+	}
+	return err
+}
+
+// holdBackfills has the historical deliveries wait again that were waiting
+// when Redis was lost: what a backfill's document says of it outlives Redis.
+func (l *Ledger) holdBackfills(ctx context.Context) error {
+	all, err := l.Backfills(ctx)
+	for _, b := range all {
+		if b.Holds() {
+			err = errors.Join(err, l.HoldHistorical(ctx, b.Team, b.Connector, true))
+		}
 	}
 	return err
 }

@@ -95,6 +95,42 @@ func TestARebuiltLedgerKnowsWhatABackfillBrought(t *testing.T) {
 	})
 }
 
+func TestARebuiltLedgerLetsAPausedBackfillWait(t *testing.T) {
+	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
+		past := run("waits")
+		if _, err := b.StartBackfill(t.Context(), ledger.BackfillPlan{Connector: "old", Team: past.TeamID}, false); err != nil {
+			t.Fatal(err)
+		}
+		change := func(to func(*ledger.BackfillPlan) error) {
+			t.Helper()
+			plan, err := b.ReviseBackfill(t.Context(), "old", 0, to)
+			if err := errors.Join(err, b.HoldHistorical(t.Context(), past.TeamID, "old", plan.Holds())); err != nil {
+				t.Fatal(err)
+			}
+			b.Wait()
+		}
+		change((*ledger.BackfillPlan).Pause)
+		b.bring(t, "old", past)
+		if n := b.deliver(t); n != 0 {
+			t.Fatalf("%d deliveries of a paused backfill", n)
+		}
+		if err := b.rdb.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Rebuild(t.Context(), ledger.RebuildOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		b.bring(t, "old", past) // as its next tick does, where its runs are planned anew
+		if n := b.deliver(t); n != 0 {
+			t.Errorf("%d deliveries of a paused backfill after the rebuild", n)
+		}
+		change((*ledger.BackfillPlan).Resume)
+		if n := b.deliver(t); n != 1 {
+			t.Errorf("%d deliveries after it was resumed", n)
+		}
+	})
+}
+
 func TestOneBackfillOfAConnectorAtATime(t *testing.T) {
 	servers(t, ledger.Options{}, func(t *testing.T, b bundle) {
 		plan := ledger.BackfillPlan{Connector: "old", Team: "team-a", To: time.Now().Add(time.Hour)}

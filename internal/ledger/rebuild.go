@@ -56,7 +56,7 @@ func (l *Ledger) Rebuild(ctx context.Context, opts RebuildOptions) (Rebuilt, err
 	if err := l.lookUpAll(ctx); err != nil {
 		return b.done, err
 	}
-	for _, step := range []func(context.Context) error{b.documents, b.schemas, b.runs} {
+	for _, step := range []func(context.Context) error{b.documents, b.holdBackfills, b.schemas, b.runs} {
 		if err := step(ctx); err != nil {
 			return b.done, err
 		}

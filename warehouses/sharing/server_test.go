@@ -60,6 +60,31 @@ func TestAShareHasThePublicTablesAndNothingElse(t *testing.T) {
 	wants("ACTIVITY_LOG", "WF_CITIES__V1", "WF_CITIES__V2", "WORKFLOW_SCHEMA_FIELDS", "WORKFLOW_SCHEMA_VERSIONS")
 }
 
+func TestTheActivityLogIsListedBeforeAnyRunWasPublished(t *testing.T) {
+	r := setup(t, folder(t))
+	r.share.Activity = true
+	names := func() string {
+		t.Helper()
+		list, _ := r.get(t, "/shares/acme-lake/all-tables").names(t)
+		return strings.Join(list, " ")
+	}
+	if got := names(); got != "" {
+		t.Errorf("before there is anything, %s is listed", got)
+	}
+	r.upsert(t, waybill.TableActivity) // no event yet
+	if got := names(); got != "ACTIVITY_LOG" {
+		t.Errorf("as soon as it is there, %q is listed", got)
+	}
+	if got := r.get(t, "/shares/acme-lake/schemas/kadoa/tables/ACTIVITY_LOG/metadata"); got.status != http.StatusOK {
+		t.Errorf("its metadata: %d %s", got.status, got.body)
+	}
+	r.get(t, "/shares/acme-lake/schemas/kadoa/tables/WORKFLOW_RUNS/metadata").wants(t, http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST")
+	r.share.Activity = false
+	if got := names(); got != "" {
+		t.Errorf("switched off, %s is listed", got)
+	}
+}
+
 func TestListsArePaged(t *testing.T) {
 	r := cities(t, folder(t))
 	r.show(t, "wf_cities", 2, false)

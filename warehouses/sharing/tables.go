@@ -108,14 +108,11 @@ func (t *table) rows(ctx context.Context) ([]delta.Row, error) {
 }
 
 // public are the names of the tables that the connector's customer may see, in
-// order. WORKFLOW_SCHEMA_VERSIONS decides: it names a table when its rows are
-// complete. What else lies in the connector's place is never shown.
+// order. Of tables of runs WORKFLOW_SCHEMA_VERSIONS decides: it names a table
+// when its rows are complete. What else lies in the connector's place is never shown.
 func (r *request) public() ([]string, error) {
 	rows, err := r.table(waybill.TableVersions).rows(r.Context())
-	if errors.Is(err, delta.ErrNoTable) {
-		return nil, nil // nothing was published yet
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, delta.ErrNoTable) { // without it no run was published yet
 		return nil, err
 	}
 	names := []string{waybill.TableRuns, waybill.TableVersions, waybill.TableFields}

@@ -71,6 +71,12 @@ func (d *Destination) mergeActivity(ctx context.Context, batch []Activity) (int6
 	return out.number("activity_merge")
 }
 
+// DeleteActivity takes the events of a workflow out of ACTIVITY_LOG.
+func (d *Destination) DeleteActivity(ctx context.Context, workflowID string) error {
+	_, err := d.send(ctx, "activity_delete", args{"Workflow": workflowID})
+	return err
+}
+
 // ActivityIDs reads the ids of the events since a time.
 func (d *Destination) ActivityIDs(ctx context.Context, since time.Time) ([]string, error) {
 	out, err := d.send(ctx, "activity_ids", args{"Since": since})

@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A scenario is one of the twelve faults.
+// A scenario is one of the faults.
 type scenario struct {
 	number int
 	fault  string

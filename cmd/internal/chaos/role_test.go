@@ -35,6 +35,7 @@ type role struct {
 
 	Slots    int           // worker: handlers at a time
 	Backfill int           // worker: likewise, of historical deliveries
+	Activity int           // worker: likewise, of activity logs
 	Ordered  bool          // scheduler: plans deliveries of an ordered kind
 	Export   bool          // worker: the fleet's own handlers, not the test's destination
 	Work     time.Duration // worker: of each step at the test's destination
@@ -109,6 +110,9 @@ func (r role) worker(f *fleet.Fleet) (func(ctx, force context.Context) error, er
 	queues := map[string]int{tasks.QueueExport: r.Slots}
 	if r.Backfill > 0 {
 		queues[tasks.QueueBackfill] = r.Backfill
+	}
+	if r.Activity > 0 {
+		queues[tasks.QueueActivity] = r.Activity
 	}
 	if r.Export {
 		w, err := f.Worker(queues)

@@ -55,6 +55,10 @@ func (f *Fleet) BackfillProgress(ctx context.Context, p ledger.BackfillPlan) (ha
 	return f.handlers().BackfillProgress(ctx, p)
 }
 
+func (f *Fleet) tidyBackfills(ctx context.Context) error {
+	return f.handlers().TidyBackfills(ctx, f.Config.Times.Retention)
+}
+
 func (f *Fleet) backfillFigures(ctx context.Context) (monitoring.BackfillFigures, error) {
 	figures := monitoring.BackfillFigures{States: map[string]int{}}
 	for _, state := range ledger.BackfillStates() {

@@ -83,6 +83,8 @@ const (
 	expiriesEvery   = 10 * time.Minute
 	workOperations  = "do what is due of operations"
 	operationsEvery = time.Minute
+	workBackfills   = "tidy up after backfills"
+	backfillsEvery  = time.Hour
 )
 
 // watchExpiries shows when the connectors' tokens and credentials end. What

@@ -78,7 +78,7 @@ func New(cfg config.Config, log *slog.Logger) (*Fleet, error) {
 	}
 	registry := monitoring.NewRegistry()
 	return &Fleet{rounds: sync.OnceValue(func() *monitoring.SchedulerMetrics {
-		return monitoring.NewSchedulerMetrics(registry, append(scheduler.Works(), workExpiries, workOperations, workAgree)...)
+		return monitoring.NewSchedulerMetrics(registry, append(scheduler.Works(), workExpiries, workOperations, workAgree, workBackfills)...)
 	}), Config: cfg, Log: log, Registry: registry, expiry: monitoring.NewExpiries(), guard: guard, secrets: secrets.NewResolver(),
 		memory: storage.NewPartMemory(uploadParts), stores: map[place]storage.Store{}}, nil
 }
@@ -248,6 +248,7 @@ func (f *Fleet) Scheduler() *scheduler.Scheduler {
 			{Name: workExpiries, Every: expiriesEvery, Do: f.watchExpiries},
 			{Name: workOperations, Every: operationsEvery, Do: f.Operations().Resume},
 			{Name: workAgree, Every: agreeEvery, Do: f.NewAgreement().Compare},
+			{Name: workBackfills, Every: backfillsEvery, Do: f.tidyBackfills},
 		}})
 }
 

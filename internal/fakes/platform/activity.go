@@ -94,9 +94,12 @@ func (s *Server) activity(r *http.Request) (any, *failure) {
 	}
 	workflowID := r.URL.Query().Get("workflowId")
 	list := []Event{}
-	for _, e := range s.events {
-		if (workflowID == "" || e.Resource.WorkflowID == workflowID) && !e.DateTime.Before(from) && !e.DateTime.After(to) {
+	for i, e := range s.events {
+		if (workflowID == "" || e.Resource.WorkflowID == workflowID) && !e.DateTime.Before(from) && !e.DateTime.After(to) && !s.told[i] {
 			list = append(list, e)
+			if s.told != nil {
+				s.told[i] = true
+			}
 		}
 	}
 	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
@@ -104,6 +107,15 @@ func (s *Server) activity(r *http.Request) (any, *failure) {
 	page := part(list, offset, min(limit, cmp.Or(s.pageSize, limit)))
 	return map[string]any{"data": map[string]any{"events": page, "pagination": map[string]any{
 		"total": len(list), "limit": limit, "offset": offset, "hasMore": offset+len(page) < len(list)}}}, nil
+}
+
+// TellOnce makes the activity log tell of each event once only: unlike the
+// real one, it takes what it answered for read. It is for tests of what
+// reading again is good for.
+func (s *Server) TellOnce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = map[int]bool{}
 }
 
 // ClampPages makes pages of the activity log hold n events at most, whatever

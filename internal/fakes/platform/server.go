@@ -43,8 +43,9 @@ type Server struct {
 
 	mu         sync.Mutex
 	workflows  map[string]*workflow
-	events     []Event // in the order in which they were told
-	pageSize   int     // of the activity log; 0: as asked for
+	events     []Event      // in the order in which they were told
+	told       map[int]bool // by place in events; nil: they are told as often as they are asked for
+	pageSize   int          // of the activity log; 0: as asked for
 	faults     []*Fault
 	log        []Request
 	unexpected []string

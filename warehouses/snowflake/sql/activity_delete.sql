@@ -1,0 +1,1 @@
+DELETE FROM {{.Data "ACTIVITY_LOG"}} WHERE "WORKFLOW_ID" = {{lit .Workflow}}
