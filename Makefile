@@ -29,10 +29,24 @@ build: ## build the one program, static, as bin/waybill
 sandbox: ## run the whole system on this machine; ARGS='--once --dir OUT' passes flags
 	go run ./cmd/sandbox $(ARGS)
 
+# What tests make durable they keep in memory, where there is some: they would
+# mostly wait for the disk. They wait for servers and leases too, so that more
+# packages than there are cores run at a time. The race detector would sleep a
+# second at the end of each process. Packages of benchmarks alone are not
+# linked, and `make vet` vets.
+TESTING = memory=$$(tools/memory.sh) && export TMPDIR=$$memory GOTMPDIR=$${TMPDIR:-/tmp} GORACE=atexit_sleep_ms=0 &&
+TEST = -vet=off -p 4 -timeout 20m
+TESTED = $$(grep -rlE --include='*_test.go' '^func ((Test|Fuzz)\w+\(\w+ \*testing\.[TF]\)|Example)' . | grep -v '^\./tools/' | xargs -n 1 dirname | sort -u)
+
 .PHONY: test
-test: redis chromium prometheus $(SERVERS) ## run every test with the race detector, on real servers
+test: redis chromium prometheus $(SERVERS) ## run every test, on real servers, with the race detector
 	go -C tools/compose test -count=1 ./...
-	go test -race ./...
+	$(TESTING) go test -race $(TEST) $(TESTED)
+	$(TESTING) tools/whole.sh $(TEST)
+
+.PHONY: whole
+whole: redis ## run what tests do less of under the race detector, without it; a part of `make test`
+	$(TESTING) tools/whole.sh $(TEST)
 
 .PHONY: interop-sharing
 interop-sharing: .tools/interop-sharing/installed $(BIN)/versitygw ## read shares with the protocol's own Python client

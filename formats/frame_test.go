@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+
+	"github.com/waybillhq/waybill/internal/testsize"
 )
 
 // Every input is one a, b record list; a and b are numbers.
@@ -262,11 +264,11 @@ func (w *heapWatch) Read(p []byte) (int, error) {
 }
 
 func TestHugeRecordIsSkippedInBoundedMemory(t *testing.T) {
-	chunk := strings.Repeat("x", 1<<20)
+	chunk, n := strings.Repeat("x", 1<<20), int64(testsize.Of(200, 30))
 	for name, in := range map[string]*repeat{
-		"lines":    {head: "{\"a\":1}\n{\"a\":\"", part: chunk, n: 200, tail: "\"}\n{\"a\":2}\n"},
-		"array":    {head: "[{\"a\":1},{\"a\":\"", part: chunk, n: 200, tail: "\"},{\"a\":2}]"},
-		"envelope": {head: "{\"data\":[{\"a\":1},{\"a\":\"", part: chunk, n: 200, tail: "\"},{\"a\":2}]}"},
+		"lines":    {head: "{\"a\":1}\n{\"a\":\"", part: chunk, n: n, tail: "\"}\n{\"a\":2}\n"},
+		"array":    {head: "[{\"a\":1},{\"a\":\"", part: chunk, n: n, tail: "\"},{\"a\":2}]"},
+		"envelope": {head: "{\"data\":[{\"a\":1},{\"a\":\"", part: chunk, n: n, tail: "\"},{\"a\":2}]}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runtime.GC()
@@ -296,7 +298,7 @@ func name2framing(name string) string {
 
 // Records up to the limit come through, one large batch at a time.
 func TestLargeRecordsComeThrough(t *testing.T) {
-	body := strings.Repeat("long ", 1<<20) // 5 MiB
+	body := strings.Repeat("long ", testsize.Of(1<<20, 1<<17)) // 5 MiB
 	record := `{"id":"r","body":"` + body + `"}` + "\n"
 	o, err := run(&repeat{part: record + "{\"id\":\"small\"}\n", n: 6}, Options{Schema: schemaOf("id STRING", "body STRING"), CPUs: 4}, All()...)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/waybillhq/waybill/internal/testsize"
 )
 
 // brokenShelf fails at its nth call, whatever that is.
@@ -66,8 +68,8 @@ func TestAFaultAtAnyCallOfAnOutput(t *testing.T) {
 }
 
 func TestPartsThroughPipes(t *testing.T) {
-	input := string(products(5000))
-	opts := Options{Schema: productSchema, MaxFileBytes: 200_000, Compression: map[Format]Compression{CSV: Gzip, JSONL: Zstd}}
+	input := string(products(testsize.Of(5000, 1000)))
+	opts := Options{Schema: productSchema, MaxFileBytes: int64(len(input) / 10), Compression: map[Format]Compression{CSV: Gzip, JSONL: Zstd}}
 	want := mustRun(t, input, opts, All()...)
 	var readers sync.WaitGroup
 	got := map[Format]*[][]byte{}

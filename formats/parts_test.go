@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/testsize"
 )
 
 // compressAll is one compression of every text format.
@@ -97,12 +98,12 @@ func TestFilesStayWithinTheLimit(t *testing.T) {
 		input  string
 		limits []int64
 	}{
-		{"products", productSchema, string(products(2000)), []int64{60_000, 150_000, 1 << 40}},
-		{"noise", noiseSchema, noise(2500), []int64{20_000, 50_000}},
+		{"products", productSchema, string(products(testsize.Of(2000, 500))), []int64{60_000, 150_000, 1 << 40}},
+		{"noise", noiseSchema, noise(testsize.Of(2500, 500)), []int64{20_000, 50_000}},
 		{"sizes", sizedSchema, sized(120), []int64{10_000, 100_000}},
-		{"ugly", uglySchema, uglyInput(800), []int64{20_000}},
+		{"ugly", uglySchema, uglyInput(testsize.Of(800, 200)), []int64{20_000}},
 		{"every record alone", uglySchema, uglyInput(60), []int64{1}},
-		{"hardly a value", schemaOf("b BOOLEAN", "n NUMBER"), strings.Repeat("{\"b\":true}\n{}\n", 4000), []int64{2000, 9000}},
+		{"hardly a value", schemaOf("b BOOLEAN", "n NUMBER"), strings.Repeat("{\"b\":true}\n{}\n", testsize.Of(4000, 1000)), []int64{2000, 9000}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opts := Options{Schema: c.schema, Envelope: Envelope{WorkflowID: "wf"}, CPUs: 2}
@@ -188,7 +189,7 @@ func TestTextIsCutByExactBytes(t *testing.T) {
 // What is cut is nearly full, though it is cut before it is compressed.
 
 func TestSameFilesWhateverTheCores(t *testing.T) {
-	input := uglyInput(4000)
+	input := uglyInput(testsize.Of(4000, 1000))
 	for _, compression := range []Compression{Uncompressed, Gzip, Zstd} {
 		opts := Options{Schema: uglySchema, MaxFileBytes: 40_000, Compression: compressAll(compression), CPUs: 1}
 		want := mustRun(t, input, opts, All()...)
@@ -348,7 +349,7 @@ func TestParquetSizeIsNeverUnderestimated(t *testing.T) {
 			return string(text)
 		}
 	}
-	turns := 0
+	turns, many := 0, testsize.Of(14_000, 4000)
 	for name, c := range map[string]struct {
 		schema  waybill.Schema
 		records int
@@ -356,8 +357,8 @@ func TestParquetSizeIsNeverUnderestimated(t *testing.T) {
 	}{
 		"wide":            {schemaOf(wide...), 60, runes(1)},
 		"long statistics": {schemaOf("a STRING", "b STRING", "c STRING", "d STRING"), 200, runes(170)},
-		"dictionary given up": {schemaOf("a STRING", "b STRING"), 14_000, func() string {
-			if turns++; turns < 7000 {
+		"dictionary given up": {schemaOf("a STRING", "b STRING"), many, func() string {
+			if turns++; turns < many/2 {
 				return "same"
 			}
 			return runes(40)()

@@ -15,6 +15,8 @@ import (
 	"testing/iotest"
 
 	"go.uber.org/goleak"
+
+	"github.com/waybillhq/waybill/internal/testsize"
 )
 
 // sums are the checksums of everything a conversion made.
@@ -47,8 +49,9 @@ func (r randomReader) Read(p []byte) (int, error) {
 }
 
 func TestSameBytesWhateverTheCoresAndTheReader(t *testing.T) {
-	input := uglyInput(20_000)
-	opts := Options{Schema: uglySchema, rowGroupRows: 9000}
+	n := testsize.Of(20_000, 4000)
+	input := uglyInput(n)
+	opts := Options{Schema: uglySchema, rowGroupRows: int64(n) * 9 / 20}
 	opts.CPUs = 1
 	want := mustRun(t, input, opts, All()...)
 	check := func(name string, r io.Reader, opts Options) {
@@ -160,7 +163,9 @@ func TestFailingWriter(t *testing.T) {
 	whole := mustRun(t, input, opts, All()...)
 	for _, f := range All() {
 		size := len(whole.files[f])
-		for _, at := range []int{0, 4, size / 10, size / 2, size * 9 / 10, size - 1000, size - 1} {
+		places := []int{0, 4, size / 10, size / 2, size * 9 / 10, size - 1000, size - 1}
+		rand.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
+		for _, at := range places[:testsize.Of(len(places), 2)] {
 			for _, once := range []bool{false, true} {
 				if once && f != Parquet {
 					continue // only there does a layer between have its own memory of faults

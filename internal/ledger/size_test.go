@@ -15,6 +15,7 @@ import (
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/ledger"
 	"github.com/waybillhq/waybill/internal/testservers"
+	"github.com/waybillhq/waybill/internal/testsize"
 	"github.com/waybillhq/waybill/storage"
 )
 
@@ -29,7 +30,7 @@ func (discarding) Put(_ context.Context, key string, _ io.Reader, _ storage.PutO
 // without its run, of which there is one for all connectors: its own keys, its
 // entries in every index and its history, with ids as long as the platform's.
 func TestADeliveryTakesLessThanAKilobyte(t *testing.T) {
-	const n = 10_000
+	n := testsize.Of(10_000, 2000)
 	rdb := testservers.Redis(t).Client(t)
 	b := setup(t, rdb, ledger.Options{})
 	l := ledger.New(rdb, discarding{b.bucket}, b.queue, ledger.Options{})
@@ -74,7 +75,7 @@ func TestADeliveryTakesLessThanAKilobyte(t *testing.T) {
 		}
 		shown = lease.Delivery
 	}
-	each := (dataset(t, rdb) - before) / n
+	each := (dataset(t, rdb) - before) / int64(n)
 	own, err := rdb.MemoryUsage(t.Context(), fmt.Sprintf("wb:{s%02d}:d:%s", waybill.Slot(shown.TeamID), shown.ID)).Result()
 	if err != nil {
 		t.Fatal(err)
@@ -179,9 +180,10 @@ func TestAPageReadsWhatItShowsAndNotTheHistory(t *testing.T) {
 		}
 		return costs
 	}
-	small, large := cost(5_000), cost(50_000)
+	many := testsize.Of(50_000, 10_000)
+	small, large := cost(many/10), cost(many)
 	for name, n := range large {
-		t.Logf("%-22s %6d entries of 5,000 deliveries, %6d of 50,000", name, small[name], n)
+		t.Logf("%-22s %6d entries of %d deliveries, %6d of %d", name, small[name], many/10, n, many)
 		if n > 6000 { // 100 deliveries of 23 fields, and the indexes' heads
 			t.Errorf("%s: %d entries were read for a page of 100", name, n)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/testsize"
 	"github.com/waybillhq/waybill/storage"
 )
 
@@ -263,8 +265,11 @@ func TestEveryOperationCanBeDoneAgainAfterAFaultAtAnyCall(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := tables(t, undisturbed.Store)
-			for i, changes := range undisturbed.calls {
-				at := i + 1
+			every := testsize.Of(1, 4)
+			first := rand.IntN(every)
+			t.Logf("faults at every %dth of %d calls from the %dth", every, len(undisturbed.calls), first+1)
+			for i := first; i < len(undisturbed.calls); i += every {
+				at, changes := i+1, undisturbed.calls[i]
 				hows := []struct{ effect, dies bool }{{true, true}, {false, false}, {true, false}}
 				if !changes { // a read without an answer has no effect that could be met again
 					hows = hows[:1]
