@@ -81,12 +81,12 @@ func (p *publication) share(ctx context.Context) (struct{}, error) {
 
 // describe writes the rows of WORKFLOW_SCHEMA_FIELDS and WORKFLOW_SCHEMA_VERSIONS.
 func (p *publication) describe(ctx context.Context) error {
-	fields := make([]delta.Row, len(p.columns))
+	var fields []delta.Row
 	for i, c := range p.columns {
-		fields[i] = delta.Row{"WORKFLOW_ID": p.Run.WorkflowID, "SCHEMA_VERSION": int64(p.version), "POSITION": int64(i + 1),
-			"COLUMN_NAME": c.Name, "TARGET_TYPE": delta.TypeName(c.Type), "IS_KEY": c.IsKey}
-		if c.Field != "" {
-			fields[i]["SOURCE_NAME"], fields[i]["SOURCE_TYPE"], fields[i]["CAST_POLICY"] = c.Field, string(c.DataType), string(c.Cast)
+		if c.Field != "" { // the last two are of no field, and the same everywhere
+			fields = append(fields, delta.Row{"WORKFLOW_ID": p.Run.WorkflowID, "SCHEMA_VERSION": int64(p.version), "POSITION": int64(i + 1),
+				"SOURCE_NAME": c.Field, "COLUMN_NAME": c.Name, "SOURCE_TYPE": string(c.DataType), "TARGET_TYPE": delta.TypeName(c.Type),
+				"CAST_POLICY": string(c.Cast), "IS_KEY": c.IsKey})
 		}
 	}
 	if err := p.tables.upsert(ctx, waybill.TableFields, fields...); err != nil {

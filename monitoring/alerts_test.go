@@ -163,6 +163,8 @@ var alertCases = []alertCase{
 	{"WaybillShareFails", "one in ten", one(`waybill_share_request_duration_seconds_count{endpoint="/shares",status="200"} 0+90x60`, `waybill_share_request_duration_seconds_count{endpoint="/shares",status="500"} 0+10x60`), "30m", 1},
 	{"WaybillShareFails", "customers without a token", one(`waybill_share_request_duration_seconds_count{endpoint="/shares",status="200"} 0+90x60`, `waybill_share_request_duration_seconds_count{endpoint="/shares",status="401"} 0+90x60`), "30m", 0},
 
+	{"WaybillAPIFails", "one in ten", one(`waybill_http_requests_total{route="/v1/runs",method="POST",status="2xx"} 0+90x60`, `waybill_http_requests_total{route="/v1/runs",method="POST",status="5xx"} 0+10x60`), "30m", 1},
+	{"WaybillAPIFails", "callers without a token", one(`waybill_http_requests_total{route="/v1/runs",method="POST",status="2xx"} 0+90x60`, `waybill_http_requests_total{route="/v1/runs",method="POST",status="4xx"} 0+90x60`), "30m", 0},
 	{"WaybillRedisDown", "for minutes", one(`waybill_redis_up 1x5 0x20`), "10m", 1},
 	{"WaybillRedisDown", "one of two schedulers is cut off", one(`waybill_redis_up{instance="a"} 0x20`, `waybill_redis_up{instance="b"} 1x20`), "10m", 0},
 	{"WaybillRedisMemory", "nine tenths", one(`waybill_redis_memory_used_bytes{server="redis"} 900x60`, `waybill_redis_memory_max_bytes{server="redis"} 1000x60`), "10m", 1},
