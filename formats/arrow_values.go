@@ -123,7 +123,7 @@ func (t *arrowTexts) look(positions []int32, from, to int) ([]int32, bool) {
 	for i := from; i < to; i++ {
 		text := t.at(i)
 		if t.position < 0 || !bytes.Equal(text, t.dictionary.value(t.position)) {
-			position, ok := t.dictionary.position(text)
+			position, ok := t.dictionary.positionOfText(text)
 			if !ok {
 				return positions, false
 			}

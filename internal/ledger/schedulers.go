@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Schedulers decide side by side, each by its own configuration. So that
@@ -23,7 +21,7 @@ const (
 	schedulerSilence = time.Minute // after which a scheduler is taken to be gone
 )
 
-var announceScript = redis.NewScript(mustRead("lua/announce.lua"))
+var announceScript = named("announce", lua("announce"))
 
 // SchedulerSettings are what a scheduler goes by, as digests.
 type SchedulerSettings struct {
