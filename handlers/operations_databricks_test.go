@@ -84,7 +84,7 @@ func TestAFaultAtAnyCallToTheWorkspaceEndsTheSame(t *testing.T) {
 	} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, after its effect: %t", operation.name, after), func(t *testing.T) {
-				for skip := 0; ; skip += 1 + rand.IntN(testsize.Of(3, 11)) { // the first, then others each time
+				for skip := 0; ; skip += 1 + rand.IntN(testsize.Of(5, 11)) { // the first, then others each time
 					o, server := setupWorkspace(t, inWorkspace)
 					o.publish(t, o.run(1, schemaA, `{"Title":"a1"}`))
 					o.publish(t, o.other(2, `{"Title":"o2"}`))

@@ -107,7 +107,7 @@ func TestAFaultAtAnyWriteOfAnOperationEndsTheSame(t *testing.T) {
 			}
 			want, done := reference.state(t), reference.receipts(t)
 			for _, after := range []bool{false, true} {
-				every := testsize.Of(2, 8)
+				every := testsize.Of(4, 12)
 				if after { // what an effect leaves, the fault before the next one leaves too
 					every *= 2
 				}

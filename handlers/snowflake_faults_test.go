@@ -51,7 +51,7 @@ func TestACrashAtAnyStatementEndsInTheSameTables(t *testing.T) {
 	if before == after {
 		t.Fatalf("nothing changed:\n%s", after)
 	}
-	every := testsize.Of(2, 6)
+	every := testsize.Of(3, 9)
 	for _, executed := range []bool{false, true} {
 		first := rand.IntN(every)
 		t.Logf("faults at every %dth statement from the %dth, executed: %t", every, first, executed)
