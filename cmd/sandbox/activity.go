@@ -40,7 +40,7 @@ func (s *sandbox) watchActivity(ctx context.Context, w io.Writer, team string, d
 			}
 			looks[c.ID]++
 			last[c.ID] = n
-			if until.Before(from.Add(during)) {
+			if during > 0 && until.Before(from.Add(during)) {
 				behind = append(behind, c)
 			}
 		}
