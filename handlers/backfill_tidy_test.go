@@ -31,16 +31,12 @@ func (p *past) tidied(w *process) string {
 	if err := w.TidyBackfills(p.Context(), time.Hour); err != nil {
 		p.Fatal(err)
 	}
-	before := p.kept()
 	time.Sleep(5 * time.Millisecond) // what was written is older than the retention that follows
 	for n := range int64(8) {
 		_ = p.process(n).TidyBackfills(p.Context(), time.Millisecond)
 	}
 	if err := w.TidyBackfills(p.Context(), time.Millisecond); err != nil {
 		p.Fatal(err)
-	}
-	if before == p.kept() && before != "" {
-		p.Logf("nothing was deleted of %s", before)
 	}
 	return p.kept()
 }
@@ -54,7 +50,7 @@ func TestWhatABackfillLeavesInOurBucketIsDeletedWhenItsTimeIsOver(t *testing.T) 
 	w.work(10)
 	bad := p.runs[3]
 	p.happenedAgain(bad, `{"Title":"only one"}`)
-	manifest := p.manifest()
+	p.manifest() // which nobody starts a backfill with
 	w.start(ledger.BackfillPlan{})
 	for range 2 {
 		if err := w.tick(); err != nil {
@@ -75,10 +71,7 @@ func TestWhatABackfillLeavesInOurBucketIsDeletedWhenItsTimeIsOver(t *testing.T) 
 
 	// The next one finds all it needs, and cancelled it is counted to the end.
 	p.happenedAgain(bad, `{"Title":"t3"}`, `{"Title":"x"}`)
-	if manifest = p.manifest(); !strings.HasSuffix(manifest, "test.jsonl") {
-		t.Fatal(manifest)
-	}
-	w.start(ledger.BackfillPlan{Manifest: manifest})
+	w.start(ledger.BackfillPlan{Manifest: p.manifest()})
 	if got := p.tidied(w); got != "manifests/test.jsonl" {
 		t.Errorf("before the second is listed there is %s", got)
 	}

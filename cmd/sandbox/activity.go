@@ -40,7 +40,7 @@ func (s *sandbox) watchActivity(ctx context.Context, w io.Writer, team string, d
 			}
 			looks[c.ID]++
 			last[c.ID] = n
-			if until.Before(from.Add(during)) {
+			if during > 0 && until.Before(from.Add(during)) {
 				behind = append(behind, c)
 			}
 		}
@@ -98,7 +98,7 @@ func (s *sandbox) activityOf(ctx context.Context, c connectors.Connector) ([]str
 func (w *warehouse) activity(ctx context.Context, connector string) (lines []string, err error) {
 	db := w.open(connector)
 	defer db.Close()
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+importedSchema+"."+waybill.TableActivity)
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("SELECT * FROM %s.%s", importedSchema, waybill.TableActivity))
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}

@@ -111,7 +111,7 @@ func (s *sandbox) rows(ctx context.Context, c connectors.Connector, name string)
 func (b *brought) countView(ctx context.Context, connector, workflow string, counts map[string]int64) (err error) {
 	db := b.warehouse.open(connector)
 	defer db.Close()
-	rows, err := db.QueryContext(ctx, fmt.Sprintf("SELECT KADOA_JOB_ID, COUNT(*) FROM %s.%s GROUP BY KADOA_JOB_ID", importedSchema, waybill.VersionTable(workflow, 1))) //nolint:gosec // names of our own making
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("SELECT KADOA_JOB_ID, COUNT(*) FROM %s.%s GROUP BY KADOA_JOB_ID", importedSchema, waybill.VersionTable(workflow, 1)))
 	if err != nil {
 		return fmt.Errorf("count rows: %w", err)
 	}

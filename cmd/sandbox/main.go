@@ -55,7 +55,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the pages and the HTTP API; another port is taken if this one is in use")
 	flags.StringVar(&o.share, "share", "127.0.0.1:8081", "address of the Delta Sharing server; another port is taken if this one is in use")
 	flags.IntVar(&o.past, "past", 12, "runs of the past that each connector is brought while live runs arrive")
-	flags.DurationVar(&o.activity, "activity", 30*time.Second, "how long the activity logs are held against the platform's while that goes on telling")
+	flags.DurationVar(&o.activity, "activity", 30*time.Second, "how long the activity logs are held against the platform's while that goes on telling; 0: one look")
 	flags.BoolVar(&o.verbose, "v", false, "show what the scheduler and the worker log")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -32,7 +32,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 	file := write("mine.run.json", `{"teamId":"mine","workflowId":"wf","jobId":"j","state":"FINISHED","finishedAt":"2025-01-15T10:30:00Z","rowCount":1,
 		"source":{"uri":"mine.jsonl"},"schema":{"fields":[{"name":"a","dataType":"NUMBER"}]}}`)
 	var out bytes.Buffer
-	if err := run(t.Context(), once(dir, "-f", file), &out, &out); err != nil {
+	if err := run(t.Context(), once(dir, "--activity", "0s", "-f", file), &out, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if got := readFile(t, filepath.Join(dir, "bucket/kadoa/mine/wf/2025-01-15T10-30-00Z-j"), "data.csv"); !strings.Contains(string(got), "1") {
@@ -41,7 +41,7 @@ func TestARunOfTheUsersIsDeliveredToo(t *testing.T) {
 
 	write("mine.jsonl", `{"a":1}`+"\n"+`{"a":`)
 	out.Reset()
-	err := run(t.Context(), once(filepath.Join(dir, "second"), "-f", file), &out, &bytes.Buffer{})
+	err := run(t.Context(), once(filepath.Join(dir, "second"), "--activity", "0s", "-f", file), &out, &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "4 of 20 deliveries are not complete") || !strings.Contains(out.String(), "records.malformed") {
 		t.Errorf("a run that cannot be delivered: %v\n%s", err, out.String())
 	}

@@ -76,7 +76,7 @@ func TestTheActivityLogFromTheCommandLine(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(out, "platform.access_denied") && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		out = f.ok(t, "connector", "show", "acme-tables")
 	}
-	for _, says := range []string{"# activity: all until 20", "s ago\n", "# activity: fails at stage stage since", "(platform.access_denied): "} {
+	for _, says := range []string{"# activity: all until 20", "s ago\n", "# activity: fails at stage ", "(platform.access_denied): "} {
 		if !strings.Contains(out, says) {
 			t.Errorf("it does not show %q:\n%s", says, out)
 		}
