@@ -181,7 +181,7 @@ func (n *arrowNumbers[T, B]) see(from, to int) {
 
 func (n *arrowNumbers[T, B]) seeNumber(v T) {
 	switch {
-	case v != v: // not a number
+	case v != v: //nolint:gocritic // NaN alone is not itself
 	case !n.seen:
 		n.low, n.high, n.seen = v, v, true
 	case v < n.low:
@@ -310,7 +310,7 @@ func (b *arrowBooleans) plain(dst []byte, from, to int) []byte {
 func (b *arrowBooleans) reset() { b.filled, b.seen = 0, [2]bool{} }
 
 func (b *arrowBooleans) see(from, to int) {
-	for i := from; i < to && !(b.seen[0] && b.seen[1]); i++ {
+	for i := from; i < to && (!b.seen[0] || !b.seen[1]); i++ {
 		if b.values.Value(i) {
 			b.seen[1] = true
 		} else {
