@@ -70,13 +70,3 @@ func (d *Destination) mergeActivity(ctx context.Context, batch []Activity) (int6
 	}
 	return out.number("activity_merge")
 }
-
-// ActivityIDs reads the ids of the events since a time.
-func (d *Destination) ActivityIDs(ctx context.Context, since time.Time) ([]string, error) {
-	out, err := d.send(ctx, "activity_ids", args{"Since": since})
-	var ids []string
-	for i := range out.values {
-		ids = append(ids, out.values[i][0].String)
-	}
-	return ids, err
-}

@@ -80,7 +80,6 @@ func goldenStatements(t *testing.T) map[string]string {
 		"loads_superseded":       p.statement("loads_superseded", with(args{"Before": run.Fence - 7*86400*1000})),
 		"sweep":                  p.statement("sweep", a),
 		"activity_merge":         p.statement("activity_merge", args{"Rows": []int{1, 2}}),
-		"activity_ids":           p.statement("activity_ids", args{"Since": run.FinishedAt}),
 	}
 	for _, table := range providerTables() {
 		all["table_create."+strings.ToLower(table.Name)] = p.createTable(table)
