@@ -23,7 +23,7 @@ const (
 	schedulerSilence = time.Minute // after which a scheduler is taken to be gone
 )
 
-var announceScript = redis.NewScript(mustRead("lua/announce.lua"))
+var announceScript = redis.NewScript(lua("announce"))
 
 // SchedulerSettings are what a scheduler goes by, as digests.
 type SchedulerSettings struct {
