@@ -31,7 +31,7 @@ type SchedulerSettings struct {
 }
 
 // Differences names what two schedulers do not agree in: paths of settings,
-// and connectors.
+// and behind them connectors.
 func (s SchedulerSettings) Differences(other SchedulerSettings) []string {
 	list := differing(s.Settings, other.Settings)
 	for _, id := range differing(s.Connectors, other.Connectors) {

@@ -76,13 +76,3 @@ func (d *Destination) DeleteActivity(ctx context.Context, workflowID string) err
 	_, err := d.send(ctx, "activity_delete", args{"Workflow": workflowID})
 	return err
 }
-
-// ActivityIDs reads the ids of the events since a time.
-func (d *Destination) ActivityIDs(ctx context.Context, since time.Time) ([]string, error) {
-	out, err := d.send(ctx, "activity_ids", args{"Since": since})
-	var ids []string
-	for i := range out.values {
-		ids = append(ids, out.values[i][0].String)
-	}
-	return ids, err
-}

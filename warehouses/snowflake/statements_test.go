@@ -81,7 +81,6 @@ func goldenStatements(t *testing.T) map[string]string {
 		"sweep":                  p.statement("sweep", a),
 		"activity_merge":         p.statement("activity_merge", args{"Rows": []int{1, 2}}),
 		"activity_delete":        p.statement("activity_delete", args{"Workflow": run.WorkflowID}),
-		"activity_ids":           p.statement("activity_ids", args{"Since": run.FinishedAt}),
 	}
 	for _, table := range providerTables() {
 		all["table_create."+strings.ToLower(table.Name)] = p.createTable(table)

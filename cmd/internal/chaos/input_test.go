@@ -1,7 +1,12 @@
 package chaos
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,6 +42,63 @@ func TestProducersThatRaceAndRetryDeliverOnce(t *testing.T) {
 	if n := len(w.attempts()); n == 0 || w.runAgain() > 0 {
 		t.Errorf("%d entries of attempts; %d tasks ran again", n, w.runAgain())
 	}
+}
+
+// Two schedulers that go by different limits, times and retentions, of which
+// one is killed and comes back, decide by turns. What is under way at a
+// connector never exceeds the larger of the two limits, and when one of them
+// is gone the other's word stands.
+func TestSchedulersThatDifferLoseAndDoubleNothing(t *testing.T) {
+	const n, most = 150, 4
+	w := small(t, n)
+	for i := range w.connectors { // their limit is the configuration's
+		c, err := w.fleet.Connectors.Get(t.Context(), fmt.Sprintf("customer-%d", i))
+		w.must(err)
+		c.MaxInFlight = 0
+		_, err = w.fleet.Connectors.Apply(t.Context(), c)
+		w.must(err)
+	}
+	text, err := os.ReadFile(w.config)
+	w.must(err)
+	differently := w.path("differently.yaml")
+	w.must(os.WriteFile(differently, append(bytes.Replace(text, []byte("maxFailures: 1000"), []byte("maxFailures: 1000, maxInFlight: 1"), 1),
+		"brand: other\nmonitoring: {connectors: [customer-0]}\n"...), 0o600))
+	w.keep(role{Kind: "scheduler"})
+	other := w.keep(role{Kind: "scheduler", Config: differently})
+	workers := w.workers(role{Work: 30 * time.Millisecond})
+	w.submit(w.runs(n))
+	w.awaitProgress(n / 4)
+	other.kill()
+	fallen := workers[0].kill()
+	w.awaitProgress(n / 2)
+	other.end(syscall.SIGTERM)
+	r := w.audit()
+	if !r.clean() || r.count != n {
+		t.Error(r)
+	}
+	if at := atOnce(spans(w.attempts(), []fall{fallen})); at > most {
+		t.Errorf("%d deliveries at once at a connector, want at most %d", at, most)
+	}
+	limit := func() string {
+		return w.fleet.Redis.HGet(t.Context(), fmt.Sprintf("wb:{s%02d}:cn:customer-0", waybill.Slot("team-0")), "limit").Val()
+	}
+	if !w.await(time.Minute, func() bool { return limit() == strconv.Itoa(most) }) {
+		t.Errorf("the limit is %s when the one that said 1 is gone", limit())
+	}
+}
+
+// atOnce is how many attempts there were at most at one connector.
+func atOnce(all []span) (most int) {
+	for _, a := range all {
+		n := 0
+		for _, b := range all {
+			if strings.Split(a.Lane, "/")[0] == strings.Split(b.Lane, "/")[0] && !b.At.After(a.At) && b.end.After(a.At) {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // A worker that knows no task of this version, and a task whose payload no

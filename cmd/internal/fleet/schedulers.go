@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -77,6 +78,7 @@ func (a *Agreement) Compare(ctx context.Context) error {
 			a.told[other.Name] = now[other.Name]
 		}
 	}
+	maps.DeleteFunc(a.told, func(other, _ string) bool { return now[other] == "" })
 	a.last = now
 	a.fleet.rounds().Differ(sections)
 	return nil
@@ -99,11 +101,13 @@ func sectionsOf(what []string) (sections []string) {
 }
 
 // SchedulersDiffer says in a sentence where two of the schedulers differ; it is
-// empty where all agree.
+// empty where all agree. Connectors alone are no difference yet: what is applied
+// reaches one scheduler some seconds before another.
 func SchedulersDiffer(all []ledger.SchedulerSettings) string {
 	for i := range all {
 		for _, other := range all[:i] {
-			if what := all[i].Differences(other); len(what) > 0 {
+			what := all[i].Differences(other)
+			if len(what) > 0 && !strings.HasPrefix(what[0], "connector ") { // those come behind the settings
 				return fmt.Sprintf("%s and %s differ in %s", other.Name, all[i].Name, shorten(what))
 			}
 		}

@@ -86,6 +86,9 @@ func TestAConnectorThatChangesIsNoDifferenceOfItsSchedulers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if all, err := f.Ledger.Schedulers(t.Context()); err != nil || len(all) != 2 || fleet.SchedulersDiffer(all) != "" {
+			t.Errorf("%v, %v: %s", all, err, fleet.SchedulersDiffer(all))
+		}
 	}
 	if log.Len() > 0 {
 		t.Errorf("it logs %s", log)

@@ -15,7 +15,7 @@ var story = strings.Fields(`account role_grants database_show database_create sc
 	table_create.schema_fields table_create.schema_versions table_create.workflows table_create.version runs_current latest_current hidden_current
 	fence_make version_known version_record version_columns version_view view_activity view_fields view_runs view_versions
 	grant_view run_show stg_create stg_copy stg_count load stg_drop stg_show publish latest_state latest_state.without versions latest_moves latest_point latest_show
-	shown_workflows views_of_workflow activity_ids activity_merge activity_delete loads_superseded narrow readmit narrow revoke_view unpublish loads_superseded sweep purge
+	shown_workflows views_of_workflow activity_merge activity_delete loads_superseded narrow readmit narrow revoke_view unpublish loads_superseded sweep purge
 	revoke_database [regrant] share_add.unrestricted share_remove [unshare] listing_create listing_describe listing_unpublish listing_drop
 	share_drop database_drop [again] stage_create.internal stage_put`)
 

@@ -1,1 +1,0 @@
-SELECT "EVENT_ID" FROM {{.Data "ACTIVITY_LOG"}} WHERE "OCCURRED_AT" >= {{time .Since}}
