@@ -31,6 +31,7 @@ func rows() []row {
 	aws, smithy, arrow := "github.com/aws/aws-sdk-go-v2/service/s3", "github.com/aws/smithy-go", "github.com/apache/arrow-go/v18/arrow"
 	databricks := "github.com/databricks/databricks-sdk-go/service/sharing"
 	prom, cobra, miniredis := "github.com/prometheus/client_golang/prometheus", "github.com/spf13/cobra", "github.com/alicebob/miniredis/v2"
+	otel := "go.opentelemetry.io/otel/trace"
 	gosnowflake, duckdb := "github.com/snowflakedb/gosnowflake", "github.com/duckdb/duckdb-go/v2"
 	return []row{
 		{".", "errors", yes}, {".", "/formats", no}, {".", redis, no}, {"._test", "/formats", yes},
@@ -48,6 +49,8 @@ func rows() []row {
 		{"internal/fakes", duckdb, yes}, {"internal/ledger", duckdb, no}, {"handlers", "/internal/fakes", no}, {"cmd/sandbox", "/internal/fakes", yes}, {"cmd/waybill", "/internal/fakes", no},
 		{"warehouses/databricks", "/warehouses/delta", yes}, {"warehouses/databricks", "/storage", no}, {"warehouses/databricks", databricks, yes},
 		{"warehouses/sharing", "/warehouses/delta", yes}, {"warehouses/sharing", "/storage", yes}, {"warehouses/sharing", "/formats", no},
+
+		{"monitoring", otel, yes}, {"internal/testservers", otel, yes}, {"handlers", otel, no}, {"cmd/waybill", otel, no},
 
 		{"internal/ledger", "", yes}, {"internal/ledger", "/storage", yes}, {"internal/ledger", redis, yes}, {"internal/ledger", asynq, no}, {"internal/ledger", "/tasks", no},
 		{"internal/connectors", "/internal/config", yes}, {"internal/connectors", "/internal/secrets", yes}, {"internal/connectors", redis, yes}, {"internal/connectors", "/storage", no},

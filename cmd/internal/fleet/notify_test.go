@@ -153,9 +153,15 @@ func TestEveryChangeIsToldOnceToEachReceiver(t *testing.T) {
 		_, err := w.Ledger.ResumeDestination(t.Context(), name)
 		must(t, err)
 	}
+	lane, err := w.Ledger.HoldLane(t.Context(), "team-a", "acme-lake", "wf_movies")
+	must(t, err)
+	for range 2 {
+		must(t, w.Ledger.Unpublished(t.Context(), lane, waybill.Delivery{ID: failed, RunKey: runOf("wf_movies", "job-3").RunKey, Generation: 1}, "export.push", "export"))
+	}
+	must(t, lane.Release())
 	w.tell()
 
-	want := []string{"connector.paused", "connector.recovered", "delivery.blocked", "delivery.cancelled", "delivery.complete", "delivery.failed", "destination.paused", "destination.recovered"}
+	want := []string{"connector.paused", "connector.recovered", "delivery.blocked", "delivery.cancelled", "delivery.complete", "delivery.failed", "delivery.unpublished", "destination.paused", "destination.recovered"}
 	ids := map[string]string{}
 	for _, path := range []string{"/hook", "/fleet"} {
 		var types []string

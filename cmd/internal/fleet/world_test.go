@@ -28,7 +28,7 @@ import (
 // world is a fleet whose worker is the test, and its scheduler's HTTP server.
 type world struct {
 	*fleet.Fleet
-	t     *testing.T
+	t     testing.TB
 	redis *testservers.RedisServer
 	dir   string
 	url   string
@@ -36,7 +36,7 @@ type world struct {
 	ops, producer, opsB string // tokens: of all teams, of team-a, of team-b
 }
 
-func start(t *testing.T, settings ...func(*config.Config)) *world {
+func start(t testing.TB, settings ...func(*config.Config)) *world {
 	t.Helper()
 	w := &world{t: t, redis: testservers.Redis(t), dir: t.TempDir()}
 	cfg := config.Default()
@@ -177,7 +177,7 @@ func denied(action string) waybill.Failure {
 	return waybill.Failure{Verdict: waybill.Blocked, Code: "storage.access_denied", Action: action}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
