@@ -90,4 +90,3 @@ func (w *statusWriter) Write(text []byte) (int, error) {
 
 // Unwrap is for [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
