@@ -143,7 +143,7 @@ func TestTracesAreSentOnlyWhereTheVariablesAskForThem(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", false, ""}, // nothing was asked for
 	} {
 		env := map[string]string{}
-		for _, pair := range strings.Fields(c.env) {
+		for pair := range strings.FieldsSeq(c.env) {
 			name, value, _ := strings.Cut(pair, "=")
 			env[name] = value
 		}

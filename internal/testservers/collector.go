@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -121,14 +122,17 @@ func (c *CollectorServer) Text() string {
 // Await returns the spans that arrived, once one is as wanted.
 func (c *CollectorServer) Await(t testing.TB, wanted func(CollectedSpan) bool) []CollectedSpan {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	look, over := time.NewTicker(50*time.Millisecond), time.After(30*time.Second)
+	defer look.Stop()
+	for {
 		spans := c.Spans()
-		for _, s := range spans {
-			if wanted(s) {
-				return spans
-			}
+		if slices.ContainsFunc(spans, wanted) {
+			return spans
+		}
+		select {
+		case <-look.C:
+		case <-over:
+			t.Fatalf("no such span arrived; there are %+v", spans)
 		}
 	}
-	t.Fatalf("no such span arrived; there are %+v", c.Spans())
-	return nil
 }
