@@ -44,7 +44,7 @@ func TestProducersThatRaceAndRetryDeliverOnce(t *testing.T) {
 	}
 }
 
-// Two schedulers that go by different limits, times and retentions, of which
+// Two schedulers that go by different limits and names, of which
 // one is killed and comes back, decide by turns. What is under way at a
 // connector never exceeds the larger of the two limits, and when one of them
 // is gone the other's word stands.
