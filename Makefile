@@ -36,7 +36,8 @@ sandbox: ## run the whole system on this machine; ARGS='--once --dir OUT' passes
 # linked, and `make vet` vets.
 TESTING = memory=$$(tools/memory.sh) && export TMPDIR=$$memory GOTMPDIR=$${TMPDIR:-/tmp} GORACE=atexit_sleep_ms=0 &&
 TEST = -vet=off -p 4 -timeout 20m
-TESTED = $$(grep -rlE --include='*_test.go' '^func ((Test|Fuzz)\w+\(\w+ \*testing\.[TF]\)|Example)' . | grep -v '^\./tools/' | xargs -n 1 dirname | sort -u)
+TESTS = {{$$dir := .Dir}}{{range .TestGoFiles}}{{$$dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$dir}}/{{.}} {{end}}
+TESTED = $$(go list -f '$(TESTS)' ./... | xargs grep -lE '^func ((Test|Fuzz)\w+\(\w+ \*testing\.[TF]\)|Example)' | xargs -n 1 dirname | sort -u)
 
 .PHONY: test
 test: redis chromium prometheus $(SERVERS) ## run every test, on real servers, with the race detector
