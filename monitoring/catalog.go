@@ -42,7 +42,7 @@ var (
 	roundDuration = Metric{"waybill_scheduler_round_duration_seconds", "histogram", []string{"work"}, "Duration of rounds."}
 	repairs       = Metric{"waybill_repairs_total", "counter", []string{"why"}, "Deliveries that a sweep sent on again: lost_task, silent_worker or replay."}
 
-	schedulersDiffer = Metric{"waybill_schedulers_differ", "gauge", []string{"section"}, "Other live schedulers whose configuration differs from this one's, by its section, or connectors; none where all agree."}
+	schedulersDiffer = Metric{"waybill_schedulers_differ", "gauge", []string{"section"}, "Other live schedulers whose configuration differs from this one's, by its section; of a section in which all agree there is none, but for connectors."}
 
 	queueSize    = Metric{"waybill_queue_size", "gauge", []string{"queue"}, "Tasks in the queue, whatever their state."}
 	queueTasks   = Metric{"waybill_queue_tasks", "gauge", []string{"queue", "state"}, "Tasks in the queue by state."}

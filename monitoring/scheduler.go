@@ -39,6 +39,7 @@ func NewSchedulerMetrics(reg prometheus.Registerer, works ...string) *SchedulerM
 	for _, r := range []Repair{RepairLostTask, RepairSilentWorker, RepairReplay} {
 		m.repairs.WithLabelValues(string(r))
 	}
+	m.Differ(nil)
 	return m
 }
 
@@ -64,12 +65,13 @@ func (m *SchedulerMetrics) Repaired(why Repair) {
 }
 
 // Differ shows how many other schedulers differ from this one, by the section
-// of the configuration.
+// of the configuration. That of connectors is there always.
 func (m *SchedulerMetrics) Differ(sections map[string]int) {
 	if m == nil {
 		return
 	}
 	m.differ.Reset()
+	m.differ.WithLabelValues("connectors")
 	for section, n := range sections {
 		m.differ.WithLabelValues(section).Set(float64(n))
 	}
