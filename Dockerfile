@@ -11,7 +11,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # Google's storage library has a second transport, gRPC, that is not used here.
-RUN CGO_ENABLED=0 go build -tags disable_grpc_modules -trimpath -ldflags="-s -w" -o /rootfs/waybill ./cmd/waybill
+RUN CGO_ENABLED=0 go build -tags disable_grpc_modules,minicore_disabled -trimpath -ldflags="-s -w" -o /rootfs/waybill ./cmd/waybill
 # Folders that an empty image lacks: for temporary files, for our own bucket, for
 # Delta tables, and for a bucket of a customer to try the fleet with. A volume that is mounted on
 # /var/lib/waybill for the first time takes them over, with their owner.
