@@ -20,7 +20,6 @@ import (
 	"github.com/waybillhq/waybill/internal/source"
 	"github.com/waybillhq/waybill/storage"
 	"github.com/waybillhq/waybill/tasks"
-	"github.com/waybillhq/waybill/warehouses/delta"
 )
 
 // activityRig is a connector with an activity log, and the platform that it
@@ -113,18 +112,7 @@ func (r *activityRig) tick(t *testing.T) {
 // their ids, sorted. No id may be there twice.
 func (r *activityRig) log(t *testing.T) []string {
 	t.Helper()
-	table := delta.Open(r.tables, waybill.TableActivity, delta.Options{})
-	s, err := table.Snapshot(t.Context())
-	if errors.Is(err, delta.ErrNoTable) {
-		return nil
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := table.Rows(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rows := freshRows(t, r.tables, waybill.TableActivity)
 	ids := map[any]bool{}
 	plain := make([]map[string]any, len(rows))
 	for i, row := range rows {

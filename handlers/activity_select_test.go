@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +9,6 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/connectors"
-	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
-	"github.com/waybillhq/waybill/warehouses/databricks"
 	"github.com/waybillhq/waybill/warehouses/delta"
 )
 
@@ -101,15 +98,7 @@ func TestEventsOfAWorkflowThatWasSelectedForOneTickAloneAreTakenToo(t *testing.T
 
 func TestAtDatabricksALogThatIsSwitchedOffLeavesTheShare(t *testing.T) {
 	r := setupActivity(t)
-	root := t.TempDir()
-	server := fake.New(fake.Options{Locations: []string{"file://" + root}})
-	t.Cleanup(server.Close)
-	w, err := databricks.New(databricks.Options{Host: server.URL, Auth: databricks.AuthPAT, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
-		Storage: "file://" + root, Brand: "kadoa",
-		Login: func(context.Context) (databricks.Login, error) { return databricks.Login{Token: fake.Token}, nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, server, root := startWorkspace(t, nil)
 	r.Workspace, r.tables = w, folderAt(t, root+"/lake")
 	r.connector = connectors.Connector{ID: "lake", Team: team, Kind: waybill.KindDatabricks, CreatedAt: r.now, Databricks: &inWorkspace}
 	off := false

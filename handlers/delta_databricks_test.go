@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -9,22 +8,12 @@ import (
 
 	"github.com/waybillhq/waybill"
 	"github.com/waybillhq/waybill/internal/connectors"
-	fake "github.com/waybillhq/waybill/internal/fakes/databricks"
 	"github.com/waybillhq/waybill/internal/ledger"
-	"github.com/waybillhq/waybill/warehouses/databricks"
 )
 
 func TestACustomerOnDatabricksSeesThePublicTablesAlone(t *testing.T) {
 	r := setupDelta(t)
-	root := t.TempDir()
-	server := fake.New(fake.Options{Locations: []string{"file://" + root}})
-	t.Cleanup(server.Close)
-	w, err := databricks.New(databricks.Options{Host: server.URL, Auth: databricks.AuthPAT, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
-		Storage: "file://" + root, Brand: "kadoa",
-		Login: func(context.Context) (databricks.Login, error) { return databricks.Login{Token: fake.Token}, nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, server, root := startWorkspace(t, nil)
 	r.Workspace = w
 	r.connector = connectors.Connector{ID: "lake", Team: team, Kind: waybill.KindDatabricks, Databricks: &connectors.Databricks{
 		Recipient: connectors.RecipientDatabricks, SharingIdentifier: "aws:us-east-1:11111111-2222-4333-8444-555555555555"}}

@@ -93,11 +93,10 @@ func (r *deltaRig) publish(t *testing.T, run waybill.Run) waybill.Receipt {
 	return receipt
 }
 
-// rows are a table's, as a fresh reader finds them: as lines of JSON without
-// the columns that tell when something was written, sorted.
-func (r *deltaRig) rows(t *testing.T, name string) []string {
+// freshRows are a table's, as a fresh reader finds them; none where it is not there.
+func freshRows(t *testing.T, store storage.Store, name string) []delta.Row {
 	t.Helper()
-	table := delta.Open(r.tables, name, delta.Options{})
+	table := delta.Open(store, name, delta.Options{})
 	s, err := table.Snapshot(t.Context())
 	if errors.Is(err, delta.ErrNoTable) {
 		return nil
@@ -109,6 +108,14 @@ func (r *deltaRig) rows(t *testing.T, name string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rows
+}
+
+// rows are a table's, as a fresh reader finds them: as lines of JSON without
+// the columns that tell when something was written, sorted.
+func (r *deltaRig) rows(t *testing.T, name string) []string {
+	t.Helper()
+	rows := freshRows(t, r.tables, name)
 	var lines []string
 	for _, row := range rows {
 		for _, column := range []string{"PUBLISHED_AT", "FIRST_SEEN_AT"} {

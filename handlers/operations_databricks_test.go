@@ -24,19 +24,27 @@ import (
 	"github.com/waybillhq/waybill/warehouses/databricks"
 )
 
-// setupWorkspace is a connector that our Databricks workspace shares.
-func setupWorkspace(t *testing.T, c connectors.Databricks) (*operated, *fake.Server) {
+// startWorkspace is our Databricks workspace, played by a test server, with its
+// tables below root. The statements that are under way are kept, or not: nil.
+func startWorkspace(t *testing.T, statements databricks.Statements) (w *databricks.Workspace, server *fake.Server, root string) {
 	t.Helper()
-	o := setupOperated(t)
-	root := t.TempDir()
-	server := fake.New(fake.Options{Locations: []string{"file://" + root}})
+	root = t.TempDir()
+	server = fake.New(fake.Options{Locations: []string{"file://" + root}})
 	t.Cleanup(server.Close)
 	w, err := databricks.New(databricks.Options{Host: server.URL, Auth: databricks.AuthPAT, Catalog: fake.Catalog, WarehouseID: fake.WarehouseID,
-		Storage: "file://" + root, Brand: "kadoa", Statements: o.deltaRig.Ledger,
+		Storage: "file://" + root, Brand: "kadoa", Statements: statements,
 		Login: func(context.Context) (databricks.Login, error) { return databricks.Login{Token: fake.Token}, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w, server, root
+}
+
+// setupWorkspace is a connector that our Databricks workspace shares.
+func setupWorkspace(t *testing.T, c connectors.Databricks) (*operated, *fake.Server) {
+	t.Helper()
+	o := setupOperated(t)
+	w, server, root := startWorkspace(t, o.deltaRig.Ledger)
 	o.deltaRig.Workspace = w
 	o.connector = connectors.Connector{ID: "lake", Team: team, Kind: waybill.KindDatabricks, Databricks: &c}
 	o.apply(t)

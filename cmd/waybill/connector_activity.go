@@ -18,9 +18,14 @@ func activityText(c ledger.ActivityCursor, now time.Time) string {
 	} else {
 		fmt.Fprintf(&b, "# activity: all until %s, %s ago\n", c.Until.Format(time.RFC3339), max(0, now.Sub(c.Until)).Round(time.Second))
 	}
-	lost, behind := int64(0), 0
-	for _, w := range c.Workflows {
-		lost += w.Lost
+	var lost int64
+	var late []string
+	behind := 0
+	for id, w := range c.Workflows {
+		if w.Lost > 0 {
+			lost += w.Lost
+			late = append(late, id)
+		}
 		if w.From.Before(w.Since) {
 			behind++
 		}
@@ -29,15 +34,9 @@ func activityText(c ledger.ActivityCursor, now time.Time) string {
 		fmt.Fprintf(&b, "# activity: of %d workflows earlier events are still being read\n", behind)
 	}
 	if lost > 0 {
-		var ids []string
-		for id, w := range c.Workflows {
-			if w.Lost > 0 {
-				ids = append(ids, id)
-			}
-		}
-		slices.Sort(ids)
+		slices.Sort(late)
 		fmt.Fprintf(&b, "# activity: %d events came more than two days late and are missing, of %s; bring them with: waybill backfill start ID --activity --from DAY\n",
-			lost, strings.Join(ids, ", "))
+			lost, strings.Join(late, ", "))
 	}
 	if f := c.Failure; f != nil {
 		fmt.Fprintf(&b, "# activity: fails at stage %s since %s (%s): %s\n", f.Stage, f.Since.Format(time.RFC3339), f.Code, f.Action)

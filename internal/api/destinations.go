@@ -4,9 +4,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/waybillhq/waybill"
+	"github.com/waybillhq/waybill/internal/ledger"
 )
 
 // Destination is what can be paused as one.
@@ -52,7 +52,7 @@ func (r *request) destinations() (map[string]Destination, error) {
 		all[name] = Destination{Name: name, Connectors: all[name].Connectors + connectors, Pause: shown(halts.At(name))}
 	}
 	for _, c := range list {
-		for name := r.api.o.Destination(c); name != ""; name = name[:max(0, strings.LastIndex(name, "/"))] {
+		for name := range ledger.Wider(r.api.o.Destination(c)) {
 			add(name, 1)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -106,17 +107,26 @@ func (l *Ledger) ConnectorPause(ctx context.Context, team, id string) (*Pause, e
 	return decodePause(text)
 }
 
+// Wider are a destination and what it is a part of, as "s3/eu-central-1" is of
+// "s3": a pause of any of them holds what is there.
+func Wider(destination string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for name := destination; name != "" && yield(name); {
+			name = name[:max(0, strings.LastIndex(name, "/"))]
+		}
+	}
+}
+
 // Halts are the destinations that are paused, and why.
 type Halts map[string]*Pause
 
 // At is the pause that holds what is at a destination: its own, or that of
-// something wider, as "s3" is wider than "s3/eu-central-1". None: nil.
+// something wider. None: nil.
 func (h Halts) At(destination string) *Pause {
-	for name := destination; name != ""; {
+	for name := range Wider(destination) {
 		if p := h[name]; p != nil {
 			return p
 		}
-		name = name[:max(0, strings.LastIndex(name, "/"))]
 	}
 	return nil
 }

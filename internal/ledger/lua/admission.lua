@@ -117,12 +117,17 @@ local function turns(connector, freed)
   return list
 end
 
+-- whether a connector takes one run of a workflow at a time. Many a script asks
+-- nothing else of a connector: then that alone is read.
+local function ordered(connector)
+  local known = connectors[connector]
+  if known then return known.ordered == '1' end
+  return redis.call('HGET', P .. 'cn:' .. connector, 'ordered') == '1'
+end
+
 local function lane(id)
   local connector = get(id, 'connector')
-  local known = connectors[connector]
-  local ordered = known and known.ordered
-  if not known then ordered = redis.call('HGET', P .. 'cn:' .. connector, 'ordered') end
-  if ordered ~= '1' then return nil end
+  if not ordered(connector) then return nil end
   return connector .. '/' .. get(id, 'workflow'), connector
 end
 

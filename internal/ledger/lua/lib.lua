@@ -61,7 +61,7 @@ local deliveries, changes = {}, {}
 local function delivery(id)
   local d = deliveries[id]
   if not d then
-    local v = redis.call('HMGET', P .. 'd:' .. id, 'gen', 'state', 'connector', 'workflow', 'queue', 'created', 'fence', 'attempts', 'n')
+    local v = redis.call('HMGET', dkey(id), 'gen', 'state', 'connector', 'workflow', 'queue', 'created', 'fence', 'attempts', 'n')
     d = { gen = v[1], state = v[2], connector = v[3], workflow = v[4], queue = v[5], created = v[6], fence = v[7], attempts = v[8], n = v[9] }
     deliveries[id] = d
   end
@@ -70,43 +70,33 @@ end
 
 -- a field's text, or false where it has none.
 local function get(id, field)
-  local d = deliveries[id] or delivery(id)
-  local value = d[field]
-  if value == nil then
-    value = redis.call('HGET', P .. 'd:' .. id, field)
-    d[field] = value
-  end
-  return value
+  local d = delivery(id)
+  if d[field] == nil then d[field] = redis.call('HGET', dkey(id), field) end
+  return d[field]
 end
 
--- a delivery, and what is to be written of it.
+-- what is to be written of a delivery.
 local function change(id)
-  local d, list = deliveries[id] or delivery(id), changes[id]
-  if not list then
-    list = { set = { 'HSET', P .. 'd:' .. id, 'updated', AT }, n = 4, gone = {} }
-    changes[id] = list
-  end
-  return d, list
+  changes[id] = changes[id] or { set = {}, gone = {} }
+  return changes[id]
 end
 
 -- sets fields: name, value, ….
 local function set(id, ...)
-  local d, list = change(id)
-  local given, to, n = { ... }, list.set, list.n
+  local d, list, given = delivery(id), change(id), { ... }
   for i = 1, #given, 2 do
     local field, value = given[i], given[i + 1]
     if type(value) == 'number' then value = string.format('%d', value) end
     d[field], list.gone[field] = value, nil
-    to[n + 1], to[n + 2] = field, value
-    n = n + 2
+    list.set[#list.set + 1] = field
+    list.set[#list.set + 1] = value
   end
-  list.n = n
 end
 
 local function unset(id, ...)
-  local d, list = change(id)
+  local d, gone = delivery(id), change(id).gone
   for _, field in ipairs({ ... }) do
-    if d[field] ~= false then d[field], list.gone[field] = false, true end
+    if d[field] ~= false then d[field], gone[field] = false, true end
   end
 end
 
@@ -120,12 +110,11 @@ end
 -- writes what changed. It is called at the end of every script.
 local function flush()
   for id, list in pairs(changes) do
-    if list.n > 4 then redis.call(unpack(list.set)) end
-    local gone = { 'HDEL', P .. 'd:' .. id }
+    if #list.set > 0 then redis.call('HSET', dkey(id), 'updated', AT, unpack(list.set)) end
+    local gone = {}
     for field in pairs(list.gone) do gone[#gone + 1] = field end
-    if #gone > 2 then redis.call(unpack(gone)) end
+    if #gone > 0 then redis.call('HDEL', dkey(id), unpack(gone)) end
   end
-  changes = {}
 end
 
 -- notes what happened: "<ms since created>|what|attempt|stage|ms|verdict|code|next|action",
