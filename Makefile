@@ -26,6 +26,10 @@ help: ## list the targets
 build: ## build the one program, static, as bin/waybill
 	CGO_ENABLED=0 go build $(LEAN) -trimpath -ldflags='-s -w' -o bin/waybill ./cmd/waybill
 
+.PHONY: build-libzstd
+build-libzstd: ## build it, static too, with zstd in C, which compresses Parquet faster
+	CGO_ENABLED=1 go build $(LEAN),libzstd,netgo,osusergo -trimpath -ldflags='-s -w -extldflags=-static' -o bin/waybill ./cmd/waybill
+
 .PHONY: sandbox
 sandbox: ## run the whole system on this machine; ARGS='--once --dir OUT' passes flags
 	go run ./cmd/sandbox $(ARGS)
@@ -46,6 +50,7 @@ test: redis chromium prometheus $(SERVERS) ## run every test, on real servers, w
 	go -C tools/compose test -count=1 ./...
 	$(TESTING) go test -race $(TEST) $(TESTED)
 	$(TESTING) tools/whole.sh $(TEST)
+	$(TESTING) go test -tags libzstd $(TEST) ./formats
 
 .PHONY: whole
 whole: redis ## run what tests do less of under the race detector, without it; a part of `make test`
@@ -59,10 +64,9 @@ interop-sharing: .tools/interop-sharing/installed $(BIN)/versitygw ## read share
 bench: ## run the benchmarks; PKG=./formats one package's
 	go test -run '^$$' -bench . -benchmem $(or $(PKG),./...)
 
-# What delivers is built as cmd/waybill is: with its profile, where there is one.
 .PHONY: bench-upload
 bench-upload: $(BIN)/versitygw ## deliver a run of SIZE=1GB to an S3 gateway, in turns with the converter alone, both in memory
-	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test $(addprefix -pgo=$(CURDIR)/,$(wildcard cmd/waybill/default.pgo)) ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 1h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5)
+	TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) go test ./bench/upload -run '^$$' -bench . -benchtime 1x -timeout 1h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5)
 
 .PHONY: bench-fleet
 bench-fleet: redis ## deliveries per second against the bare queue, time to start, what an idle worker asks of Redis
@@ -83,8 +87,8 @@ bench-delta: $(INTEROP) $(BIN)/versitygw ## what a commit to a Delta table costs
 	go test ./warehouses/sharing -run '^$$' -bench .
 
 .PHONY: bench-convert
-bench-convert: ## convert records of SIZE=1GB, in turns with DuckDB; ONLY='^Parquet' some of the works
-	go test ./bench/convert -run '^$$' -bench Convert -benchtime 1x -timeout 2h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5) -only '$(ONLY)'
+bench-convert: ## convert records of SIZE=1GB, in turns with DuckDB; ONLY='^Parquet' some of the works, LIBZSTD=1 with zstd in C
+	go test ./bench/convert -run '^$$' -bench Convert -benchtime 1x -timeout 2h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5) -only '$(ONLY)' $(if $(LIBZSTD),-libzstd)
 	go test ./bench/convert -run '^$$' -bench Memory -benchtime 1x -timeout 2h -large $(or $(SIZE),1GB)
 
 .PHONY: bench-large

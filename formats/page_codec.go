@@ -1,11 +1,9 @@
 package formats
 
 import (
-	"runtime"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/klauspost/compress/zstd"
 )
 
 // pageCodec compresses Parquet's pages. It differs from the library's own zstd
@@ -15,7 +13,7 @@ import (
 // and no checksum of a frame, which Parquet's readers do not ask for.
 type pageCodec struct {
 	libraryCodec
-	encoders map[int]func() *zstd.Encoder // by level
+	encoders map[int]func() pageEncoder // by level
 }
 
 type libraryCodec interface {
@@ -31,22 +29,19 @@ func init() { //nolint:gochecknoinits // see above
 	}
 	compress.RegisterCodec(compress.Codecs.Zstd, pageCodec{
 		codec.(libraryCodec), //nolint:forcetypeassert // it has both
-		map[int]func() *zstd.Encoder{fastLevel: pageEncoder(fastLevel), thoroughLevel: pageEncoder(thoroughLevel)},
+		map[int]func() pageEncoder{fastLevel: pageEncoderOf(fastLevel), thoroughLevel: pageEncoderOf(thoroughLevel)},
 	})
 }
 
-// pageEncoder returns the encoder of a level, which is made when it is needed.
-func pageEncoder(level int) func() *zstd.Encoder {
-	return sync.OnceValue(func() *zstd.Encoder { return newPageEncoder(level) })
+// A pageEncoder compresses pages, several at once, each to the end of dst.
+// Whose it is, a build tag says: see newPageEncoder.
+type pageEncoder interface {
+	EncodeAll(src, dst []byte) []byte
 }
 
-func newPageEncoder(level int) *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)),
-		zstd.WithWindowSize(pageWindow), zstd.WithEncoderCRC(false), zstd.WithZeroFrames(true), zstd.WithAllLitEntropyCompression(true))
-	if err != nil {
-		panic(err) // one of the options above makes no sense
-	}
-	return e
+// pageEncoderOf returns the encoder of a level, which is made when it is needed.
+func pageEncoderOf(level int) func() pageEncoder {
+	return sync.OnceValue(func() pageEncoder { return newPageEncoder(level) })
 }
 
 // EncodeLevel compresses a page.

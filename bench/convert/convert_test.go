@@ -28,6 +28,7 @@ var (
 	size   = flag.String("size", "", "of the input: 1GB, 100MB; empty: nothing is measured")
 	rounds = flag.Int("rounds", 5, "how often each side is measured, in turns")
 	only   = flag.String("only", "", "a regular expression: the works to measure")
+	inC    = flag.Bool("libzstd", false, "with zstd in C, which needs cgo, in place of the one in Go")
 	large  = flag.String("large", "", "size of a run that is generated on the fly, for its memory: 20GB")
 )
 
@@ -90,12 +91,16 @@ func BenchmarkConvert(b *testing.B) {
 	fmt.Printf("\n%-32s %8s %8s %8s %8s\n%s\n", "peer / waybill, medians of "+fmt.Sprint(*rounds), "wall", "CPU", "memory", "Parquet", strings.Join(table, "\n"))
 }
 
-// build builds a program as it is shipped: without cgo.
+// build builds a program as it is shipped, without cgo, unless zstd is to be in C.
 func build(b *testing.B, folder string) string {
 	b.Helper()
 	program := filepath.Join(b.TempDir(), "program")
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-o", program, folder)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cgo, tags := "0", ""
+	if *inC {
+		cgo, tags = "1", "libzstd"
+	}
+	cmd := exec.CommandContext(b.Context(), "go", "build", "-tags", tags, "-o", program, folder)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("build %s: %v\n%s", folder, err, out)
 	}
