@@ -91,9 +91,21 @@ func TestEnqueueingTwiceIsOneTask(t *testing.T) {
 	if task.ID != "d05a5752c0a7b0332285d61:export.push:2:7" || task.MaxRetry < 10 || task.Timeout != 6*time.Hour || task.Retention != 24*time.Hour {
 		t.Errorf("%+v", task)
 	}
-	ready.Task = "export.later"
-	if err := tasks.NewEnqueuer(rdb).Enqueue(t.Context(), []ledger.Ready{ready}); err == nil || !strings.Contains(err.Error(), `"export.later" is unknown`) {
-		t.Errorf("unknown task: %v", err)
+}
+
+// A delivery goes on with a step that this version does not know: it stays in
+// the ledger's outbox for a newer one, and does not keep what stands beside it.
+func TestAStepOfANewerVersionIsLeftForItAndKeepsNothingElse(t *testing.T) {
+	rdb, inspector := setup(t)
+	later := ledger.Ready{Delivery: "later", Task: "export.later", Generation: 1, Enqueue: 1, Queue: tasks.QueueExport}
+	known := ledger.Ready{Delivery: ref.Delivery, Task: "export.push", Generation: 1, Enqueue: 1, Queue: tasks.QueueExport}
+	err := tasks.NewEnqueuer(rdb).Enqueue(t.Context(), []ledger.Ready{later, known})
+	if err == nil || !strings.Contains(err.Error(), `task type "export.later" is unknown to this version; a newer one will enqueue delivery later`) {
+		t.Errorf("unknown step: %v", err)
+	}
+	list, err := inspector.ListPendingTasks(tasks.QueueExport)
+	if err != nil || len(list) != 1 || list[0].ID != tasks.TaskID(known) {
+		t.Errorf("%d tasks, %v; want that of the known step alone", len(list), err)
 	}
 }
 
