@@ -10,7 +10,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-# Google's storage library has a second transport, gRPC, that is not used here.
+# Google's storage library has a second transport, gRPC, that is not used here;
+# Snowflake's driver would load a native library to tell the vendor of the system.
 RUN CGO_ENABLED=0 go build -tags disable_grpc_modules,minicore_disabled -trimpath -ldflags="-s -w" -o /rootfs/waybill ./cmd/waybill
 # Folders that an empty image lacks: for temporary files, for our own bucket, for
 # Delta tables, and for a bucket of a customer to try the fleet with. A volume that is mounted on

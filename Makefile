@@ -89,7 +89,7 @@ bench-delta: $(INTEROP) $(BIN)/versitygw ## what a commit to a Delta table costs
 .PHONY: bench-convert
 bench-convert: ## convert records of SIZE=1GB, in turns with DuckDB; ONLY='^Parquet' some of the works, LIBZSTD=1 with zstd in C
 	go test ./bench/convert -run '^$$' -bench Convert -benchtime 1x -timeout 2h -size $(or $(SIZE),1GB) -rounds $(or $(ROUNDS),5) -only '$(ONLY)' $(if $(LIBZSTD),-libzstd)
-	go test ./bench/convert -run '^$$' -bench Memory -benchtime 1x -timeout 2h -large $(or $(SIZE),1GB)
+	go test ./bench/convert -run '^$$' -bench Memory -benchtime 1x -timeout 2h -large $(or $(SIZE),1GB) $(if $(LIBZSTD),-libzstd)
 
 .PHONY: bench-large
 bench-large: ## convert 1, 10 and SIZE=20GB that are made on the fly, for their peak memory
