@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -33,6 +34,10 @@ func TestHealthy(t *testing.T) {
 }
 
 func TestUnhealthyNamesTheChecksAndNoMore(t *testing.T) {
+	synctest.Test(t, unhealthyNamesTheChecks) // on a clock that stands still while any check goes on
+}
+
+func unhealthyNamesTheChecks(t *testing.T) {
 	var log bytes.Buffer
 	h := NewHealth(time.Millisecond, slog.New(slog.NewTextHandler(&log, nil)))
 	h.Add("redis", func(context.Context) error { return errors.New("dial tcp 10.0.0.1: user waybill refused") })
