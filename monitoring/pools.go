@@ -33,10 +33,19 @@ func Pools(client redis.UniversalClient) (map[string]Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask for the workers: %w", err)
 	}
+	type process struct {
+		queue, host string
+		pid         int
+	}
+	seen := map[process]bool{} // a large pool of a process is several servers
 	for _, s := range servers {
 		for name := range s.Queues {
 			p := pools[name]
-			p.Processes, p.Handlers = p.Processes+1, p.Handlers+s.Concurrency
+			p.Handlers += s.Concurrency
+			if who := (process{name, s.Host, s.PID}); !seen[who] {
+				seen[who] = true
+				p.Processes++
+			}
 			pools[name] = p
 		}
 	}

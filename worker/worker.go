@@ -1,4 +1,4 @@
-// Package worker runs work: one asynq server (pool) for each queue, so that no
+// Package worker runs work: a pool of asynq servers for each queue, so that no
 // class of work waits for another; a watchdog over each step; the translation
 // of a failure into what the queue does next; and an orderly end. It knows
 // handlers only as the routes of package tasks.
@@ -68,37 +68,14 @@ func New(rdb redis.UniversalClient, cfg Config) (*Worker, error) {
 		if cfg.Queues[queue] < 1 {
 			return nil, fmt.Errorf("queue %s=%d: give at least one handler", queue, cfg.Queues[queue])
 		}
-		w.servers = append(w.servers, asynq.NewServerFromRedisClient(rdb, w.serverConfig(queue)))
+		for _, server := range w.pool(queue) {
+			w.servers = append(w.servers, asynq.NewServerFromRedisClient(rdb, server))
+		}
 	}
 	if len(w.servers) == 0 {
 		return nil, fmt.Errorf("no queue to work on; queues are %v", tasks.QueueNames())
 	}
 	return w, nil
-}
-
-func (w *Worker) serverConfig(queue string) asynq.Config {
-	return asynq.Config{
-		Queues:                   map[string]int{queue: 1},
-		Concurrency:              w.cfg.Queues[queue],
-		TaskCheckInterval:        pollEvery(queue),
-		DelayedTaskCheckInterval: 200 * time.Millisecond,
-		ShutdownTimeout:          5 * time.Second, // handlers were drained before
-		RetryDelayFunc:           retryDelay,
-		IsFailure:                isFailure,
-		Logger:                   asynqLogger{w.cfg.Log.With("component", "asynq", "queue", queue)},
-		LogLevel:                 asynq.WarnLevel,
-	}
-}
-
-// pollEvery is how often an idle pool looks for a task: often enough that half of
-// the live deliveries start within 10 ms. What is historical can wait, but not
-// long: a connector's next delivery is admitted when one has ended, and a place
-// is idle until the pool looks again.
-func pollEvery(queue string) time.Duration {
-	if queue == tasks.QueueBackfill {
-		return 30 * time.Millisecond
-	}
-	return 15 * time.Millisecond
 }
 
 // Run works until ctx ends, then drains: no new task is taken, running
