@@ -27,7 +27,7 @@ build: ## build the one program, static, as bin/waybill
 	CGO_ENABLED=0 go build $(LEAN) -trimpath -ldflags='-s -w' -o bin/waybill ./cmd/waybill
 
 .PHONY: build-libzstd
-build-libzstd: ## build it, static too, with zstd in C, which compresses Parquet faster
+build-libzstd: ## build it, static too, with zstd in C, which compresses Parquet a little faster
 	CGO_ENABLED=1 go build $(LEAN),libzstd,netgo,osusergo -trimpath -ldflags='-s -w -extldflags=-static' -o bin/waybill ./cmd/waybill
 
 .PHONY: sandbox
@@ -50,7 +50,7 @@ test: redis chromium prometheus $(SERVERS) ## run every test, on real servers, w
 	go -C tools/compose test -count=1 ./...
 	$(TESTING) go test -race $(TEST) $(TESTED)
 	$(TESTING) tools/whole.sh $(TEST)
-	$(TESTING) go test -tags libzstd $(TEST) ./formats
+	$(TESTING) go test -tags libzstd $(TEST) ./formats ./formats/internal/zstd
 
 .PHONY: whole
 whole: redis ## run what tests do less of under the race detector, without it; a part of `make test`

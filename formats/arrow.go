@@ -162,7 +162,7 @@ func newArrowFile(w io.Writer, columns []waybill.Column) (*arrowFile, error) {
 	}
 	memory := pageMemories.Get().(*pageMemory) //nolint:forcetypeassert // nothing else is put there
 	props := parquet.NewWriterProperties(parquet.WithVersion(parquet.V2_LATEST), parquet.WithCreatedBy(createdBy),
-		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(fastLevel), parquet.WithAllocator(memory))
+		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(valuesLevel), parquet.WithAllocator(memory))
 	f := &arrowFile{sink: &offsetWriter{Writer: w}, props: props, schema: schema.NewSchema(root), memory: memory}
 	f.meta = metadata.NewFileMetadataBuilder(f.schema, props, nil)
 	f.index = &metadata.PageIndexBuilder{Schema: f.schema}
@@ -223,7 +223,11 @@ func (f *arrowFile) grow(chunks []*arrowChunk) {
 }
 
 func (f *arrowFile) chunk(meta *metadata.ColumnChunkMetaDataBuilder, column int) (*arrowChunk, error) {
-	pager, err := file.NewPageWriter(f.sink, compress.Codecs.Zstd, fastLevel, meta, f.groups, int16(column), f.memory, true, nil, nil)
+	level := valuesLevel
+	if f.schema.Column(column).PhysicalType() == parquet.Types.ByteArray {
+		level = textsLevel
+	}
+	pager, err := file.NewPageWriter(f.sink, compress.Codecs.Zstd, level, meta, f.groups, int16(column), f.memory, true, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -27,9 +27,13 @@ func init() { //nolint:gochecknoinits // see above
 	if err != nil {
 		panic(err)
 	}
+	encoders := map[int]func() pageEncoder{}
+	for _, level := range []int{valuesLevel, textsLevel, wordsLevel} {
+		encoders[level] = sync.OnceValue(func() pageEncoder { return newPageEncoder(level) })
+	}
 	compress.RegisterCodec(compress.Codecs.Zstd, pageCodec{
 		codec.(libraryCodec), //nolint:forcetypeassert // it has both
-		map[int]func() pageEncoder{fastLevel: pageEncoderOf(fastLevel), thoroughLevel: pageEncoderOf(thoroughLevel)},
+		encoders,
 	})
 }
 
@@ -37,11 +41,6 @@ func init() { //nolint:gochecknoinits // see above
 // Whose it is, a build tag says: see newPageEncoder.
 type pageEncoder interface {
 	EncodeAll(src, dst []byte) []byte
-}
-
-// pageEncoderOf returns the encoder of a level, which is made when it is needed.
-func pageEncoderOf(level int) func() pageEncoder {
-	return sync.OnceValue(func() pageEncoder { return newPageEncoder(level) })
 }
 
 // EncodeLevel compresses a page.

@@ -19,8 +19,7 @@ const (
 	rowGroupRows  = 1_000_000
 	rowGroupBytes = 64 << 20
 	pageBytes     = 384 << 10
-	pageWindow    = 512 << 10 // that zstd looks back
-	statBytes     = 512       // longer minima and maxima are left out, as they stay in memory until the footer
+	statBytes     = 512 // longer minima and maxima are left out, as they stay in memory until the footer
 )
 
 // parquetOutput writes the files: one goroutine a column encodes and
@@ -84,7 +83,7 @@ func (o *parquetOutput) properties(first *batch) *parquet.WriterProperties {
 		parquet.WithVersion(parquet.V2_LATEST),
 		parquet.WithCreatedBy(createdBy),
 		parquet.WithCompression(compress.Codecs.Zstd),
-		parquet.WithCompressionLevel(fastLevel),
+		parquet.WithCompressionLevel(valuesLevel),
 		parquet.WithAllocator(&pageMemory{}),
 		parquet.WithDataPageSize(pageBytes),
 		parquet.WithBatchSize(8192),

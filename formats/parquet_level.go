@@ -6,47 +6,36 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/compress"
 )
 
-// Levels of zstd. The higher one takes twice as long and is for columns that
-// are small, or that a file has little of.
+// Levels of zstd, which take as long as each other: they look for what repeats
+// from five, seven and eight bytes on.
 const (
-	fastLevel     = 1
-	thoroughLevel = 3
+	valuesLevel = iota
+	textsLevel
+	wordsLevel
 )
 
-// levelOf chooses the level of a column by its first values: the higher one if
-// they are a small part of the records and it makes them smaller, which for
-// URLs and other values with random parts it does not. Of numbers it makes
-// more: they repeat whole or not at all.
+// levelOf chooses the level of a column by its first values: the one for words
+// if it makes texts smaller, or a little larger, since a page, which is longer,
+// has more that repeats.
 func levelOf(first *batch, column int) int {
-	const share, sampled = 8, 64 << 10
-	if first == nil {
-		return fastLevel
+	const sampled = 384 << 10 // a page
+	if first == nil || len(first.columns[column].text) == 0 {
+		return valuesLevel
 	}
 	c := &first.columns[column]
-	if len(c.text) == 0 && len(c.micros) == 0 {
-		return fastLevel
-	}
-	var plain int64
-	var sample []byte // a page
+	var sample []byte
 	var word [8]byte
-	for i := range c.len() {
+	for i := 0; i < c.len() && len(sample) < sampled; i++ {
 		v := c.bytesOf(i, &word)
-		plain += int64(len(v))
-		if len(sample) >= sampled {
-			continue
-		}
-		if len(c.text) > 0 {
-			sample = binary.LittleEndian.AppendUint32(sample, uint32(len(v)))
-		}
-		sample = append(sample, v...)
+		sample = append(binary.LittleEndian.AppendUint32(sample, uint32(len(v))), v...)
 	}
 	codec, err := compress.GetCodec(compress.Codecs.Zstd)
-	if err != nil || len(sample) == 0 || plain*share > first.plain {
-		return fastLevel
+	if err != nil || len(sample) == 0 {
+		return textsLevel
 	}
-	fast, thorough := codec.EncodeLevel(nil, sample, fastLevel), codec.EncodeLevel(nil, sample, thoroughLevel)
-	if len(thorough) < len(fast)*15/16 {
-		return thoroughLevel
+	texts, words := codec.EncodeLevel(nil, sample, textsLevel), codec.EncodeLevel(nil, sample, wordsLevel)
+	if len(words) <= len(texts)*33/32 {
+		return wordsLevel
 	}
-	return fastLevel
+	return textsLevel
 }
