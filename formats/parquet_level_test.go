@@ -1,3 +1,5 @@
+//go:build !libzstd
+
 package formats
 
 import (
@@ -7,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 )
 
+// The C library has one level for texts and words.
 func TestTheLevelOfAColumnIsThatOfItsFirstValues(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	words := make([]string, 80)

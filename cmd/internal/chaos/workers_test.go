@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// workers of which three keep the fleet busy.
+// workers of which three keep the fleet busy. One has a pool that is large
+// enough to be two servers of the queue.
 func (w *world) workers(r role) []*process {
 	r.Kind, r.Slots = "worker", 8
-	return []*process{w.keep(r), w.keep(r), w.keep(r)}
+	large := r
+	large.Slots = 16
+	return []*process{w.keep(large), w.keep(r), w.keep(r)}
 }
 
 // schedulers, which are two, as they are where it matters.
