@@ -76,9 +76,10 @@ bench-fleet: redis ## deliveries per second against the bare queue, time to star
 bench-snowflake: ## seconds until a customer sees a staged run in Snowflake, with LATENCY=50ms of each statement
 	go test ./bench/snowflake -run '^$$' -bench . -benchtime 1x -timeout 10m -latency $(or $(LATENCY),50ms)
 
+# In its folder, because of packages that are named Go shows only what fails.
 .PHONY: chaos
 chaos: redis $(SERVERS) ## break a fleet of real processes in fourteen ways, at full size; SEED=7 repeats a run, SCALE=0.1 makes it smaller
-	go test ./cmd/internal/chaos -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)
+	go -C cmd/internal/chaos test -count=1 -timeout 3h -full -seed $(or $(SEED),0) -scale $(or $(SCALE),1)
 
 .PHONY: bench-delta
 bench-delta: $(INTEROP) $(BIN)/versitygw ## what a commit to a Delta table costs, writing beside delta-rs in turns, opening an old table, the sharing server
