@@ -58,7 +58,7 @@ whole: redis ## run what tests do less of under the race detector, without it; a
 
 .PHONY: interop-sharing
 interop-sharing: .tools/interop-sharing/installed $(BIN)/versitygw ## read shares with the protocol's own Python client
-	go test -count=1 -tags interop -run Foreign ./warehouses/sharing
+	go test -count=1 -v -tags interop -run Foreign ./warehouses/sharing
 
 .PHONY: bench
 bench: ## run the benchmarks; PKG=./formats one package's
@@ -102,7 +102,7 @@ bench-large: ## convert 1, 10 and SIZE=20GB that are made on the fly, for their 
 interop: $(INTEROP) ## let readers that none of us wrote read our files and our Delta tables
 	go test -count=1 -v ./formats -run 'DuckDB|AgreesWithTheReference'
 	go test -count=1 -v -tags interop ./formats/interop
-	go test -count=1 -tags interop -run Foreign ./warehouses/delta
+	go test -count=1 -v -tags interop -run Foreign ./warehouses/delta
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## lint, and prove that the import rules bite
